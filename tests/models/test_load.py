@@ -166,3 +166,8 @@ def test_a_base_whose_files_lack_weights_is_refused_instead_of_drawn_at_random(t
     (folder / "model.safetensors").write_bytes((tiny_base / "model.safetensors").read_bytes()[:-99])
     with pytest.raises(TrainingError, match="does not load"):
         load_model(str(folder), Train(finetuning_type="full"), "fp32")
+    shutil.copy(tiny_base / "model.safetensors", folder)
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(config.replace('"intermediate_size": ', '"intermediate_size": 1'))
+    with pytest.raises(TrainingError, match="its weights have other sizes than its config"):
+        load_model(str(folder), Train(finetuning_type="full"), "fp32")

@@ -98,6 +98,7 @@ def test_a_cut_gzip_file_is_a_data_error(tmp_path):
 BAD = {
     b'{"instruction": "x"': "not JSON",
     b'{"instruction": "\xff"}': "not UTF-8",
+    b'{"instruction": "x", "input": NaN}': "not JSON: NaN stands where a value belongs",
     b"[1, 2]": "a list, must be an object",
     b'{"instruction": "x", "input": {"a" : 1, "a" : 2}}': "the key 'a' stands twice",
     b'{"instruction": "' + b"x" * MAX_ROW_BYTES + b'"}': "bytes, at most",
@@ -105,7 +106,9 @@ BAD = {
 
 
 @pytest.mark.parametrize(
-    ("line", "reason"), BAD.items(), ids=["cut", "invalid UTF-8", "not an object", "a key twice", "8 MiB and more"]
+    ("line", "reason"),
+    BAD.items(),
+    ids=["cut", "invalid UTF-8", "not a number", "not an object", "a key twice", "8 MiB and more"],
 )
 def test_a_bad_line_is_refused_with_file_and_line_or_collected(tmp_path, line, reason):
     path = tmp_path / "rows.jsonl"

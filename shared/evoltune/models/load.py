@@ -141,6 +141,10 @@ def load_model(base: str, train: Train, precision: Precision) -> Any:
     try:
         model = language_model(base, dtype=dtype, **extra)
     except (OSError, ValueError, ImportError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        if "ignore_mismatched_sizes" in str(error):
+            raise TrainingError(
+                f"train.model_name_or_path: {base!r} does not load: its weights have other sizes than its config.json says"
+            ) from error
         raise TrainingError(
             f"train.model_name_or_path: {base!r} does not load: {str(error).splitlines()[0]} {_GATED_HINT}"
         ) from error

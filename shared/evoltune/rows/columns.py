@@ -149,8 +149,19 @@ def _plain(row: Mapping[str, Any], prompt: str) -> Conversation:
         columns=columns,
         turns=tuple(turns),
         context=row[context] if is_apart else "",
-        problem=problem or _rendered(row, prompt) or ("" if response else _no_answer(row)) or problem_of(turns),
+        problem=problem or _rendered(row, prompt) or _context_lost(row, context) or ("" if response else _no_answer(row)) or problem_of(turns),
     ))  # fmt: skip
+
+
+def _context_lost(row: Mapping[str, Any], context: str) -> str:
+    """Why a part of the question would be lost: it is no text, as in `{"instruction": "Square it.", "input": 7}`, or it has two columns."""
+    for column in CONTEXT_COLUMNS:
+        value = row.get(column)
+        if not is_nothing(value) and not isinstance(value, str):
+            return f"column {column!r} holds {_kind(value)}, must be text, else the question would lack it"
+        if column != context and isinstance(value, str) and value.strip() and value.strip() not in row[context]:
+            return f"columns {context!r} and {column!r} both belong to the question, and only {context!r} would be read: join them"
+    return ""
 
 
 def _rendered(row: Mapping[str, Any], prompt: str) -> str:
@@ -192,6 +203,8 @@ def _earlier(row: Mapping[str, Any], columns: dict[str, str]) -> tuple[list[Turn
     if system := _system_column(row):
         turns.append(Turn("system", row[system]))
         columns["system"] = system
+    elif wrong := _system_lost(row):
+        return turns, wrong
     history = row.get("history")
     if not history:
         return turns, ""
@@ -204,6 +217,11 @@ def _earlier(row: Mapping[str, Any], columns: dict[str, str]) -> tuple[list[Turn
         if not isinstance(found, str) and not (turns and found.turns[:1] and found.turns[0].role == "system"):
             return [*turns, *found.turns], ""
     return turns, "column 'history': must be pairs of question and answer, or messages without a second system text"
+
+
+def _system_lost(row: Mapping[str, Any]) -> str:
+    wrong = next((c for c in SYSTEM_COLUMNS if not is_nothing(row.get(c)) and not isinstance(row[c], str)), "")
+    return wrong and f"column {wrong!r} holds {_kind(row[wrong])}, must be text"
 
 
 def _system_column(row: Mapping[str, Any]) -> str:
@@ -246,6 +264,8 @@ def _conversation(row: Mapping[str, Any], found: Turns | str, column: str, form:
         else:
             turns = (Turn("system", row[system]), *turns)
         columns["system"] = system
+    elif not problem:
+        problem = _system_lost(row)
     asked = max((i for i, turn in enumerate(turns) if turn.role == "user" and turn.content.strip()), default=-1)
     if asked < 0:
         return f"column {column!r}: no user turn to answer: roles are {', '.join(t.role for t in turns) or 'none'}"

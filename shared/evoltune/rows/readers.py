@@ -178,7 +178,10 @@ def _folder(path: Path) -> Iterator[Found]:
 def _file(path: Path) -> Iterator[Found]:
     kinds = {".jsonl": _lines, ".ndjson": _lines, ".json": _json, ".csv": _csv, ".parquet": _parquet, ".arrow": _arrow}
     if _suffix(path) not in kinds:
-        raise DataError(f"{path}: unknown kind of file {path.suffix!r}: allowed: {', '.join(SUFFIXES)}, also with .gz")
+        unpack = ": unpack it first" if path.suffix in (".zst", ".xz", ".bz2", ".zip", ".lz4") else ""
+        raise DataError(
+            f"{path}: unknown kind of file {path.suffix!r}{unpack}: allowed: {', '.join(SUFFIXES)}, also with .gz"
+        )
     return _reading(path, kinds[_suffix(path)](path))
 
 
@@ -243,6 +246,11 @@ def _why(error: orjson.JSONDecodeError, text: bytes, place: str) -> str:
         text.decode("utf-8")
     except UnicodeDecodeError:
         return "not UTF-8 (save the file in this encoding)"
+    constants: list[str] = []
+    with suppress(ValueError, RecursionError):
+        json.loads(text, parse_constant=constants.append)
+    if constants:  # which Python's own encoder writes
+        return f"not JSON: {constants[0]} stands where a value belongs (write null)"
     return f"not JSON: {error.msg} at {place}"
 
 

@@ -153,6 +153,11 @@ def test_a_thought_stands_before_its_answer_only_where_it_is_asked_for(tmp_path)
     assert plain == ["5", "6"]
     thought = [messages[-1]["content"] for _, messages in read_conversations(str(path), reasoning=True)]
     assert thought == ["<think>\nTwo and three.\n</think>\n\n5", "6"]
+    path.write_text(
+        '{"messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A", "thinking": "T"}]}\n'
+    )
+    with pytest.raises(DataError, match=r"train\.reasoning is set, and no row has a thought"):
+        list(read_conversations(str(path), reasoning=True))
 
 
 @pytest.mark.parametrize("template", ["chat", "alpaca"])

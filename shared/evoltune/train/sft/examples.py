@@ -50,6 +50,7 @@ def read_conversations(source: str, layout: Layout | None = None, *, reasoning: 
     `layout` collects which columns are read and which are not. reasoning: an answer stands behind the thought in the row's
     column `reasoning`, as `<think>` and `</think>` enclose it. Raises DataError for a row that cannot be trained on.
     """
+    thoughts = 0
     for where, row in read_located(source):
         where, found = in_full(source, where), recognise(row)
         if layout is not None:
@@ -57,7 +58,10 @@ def read_conversations(source: str, layout: Layout | None = None, *, reasoning: 
         messages = _messages(found, where)
         if reasoning and isinstance(thought := row.get("reasoning"), str):
             messages[-1] = {**messages[-1], "content": join_reasoning(str(messages[-1]["content"]), thought)}
+            thoughts += bool(thought.strip())
         yield (f"{where} (id {row['id']!r})" if row.get("id") else where), messages
+    if reasoning and not thoughts:
+        raise DataError(f"{source}: train.reasoning is set, and no row has a thought in a column `reasoning`")
 
 
 def messages_of(row: Mapping[str, Any], where: str = "row") -> list[Message]:
