@@ -41,6 +41,12 @@ def test_a_domain_loads_by_package_by_project_and_by_attribute(package):
     assert load_domain("math").name == "math"
 
 
+def test_a_folder_beside_the_caller_does_not_hide_a_domain_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "math").mkdir()
+    assert load_domain("math").name == "math"
+
+
 def test_packages_of_one_name_in_two_places_are_told_apart(package):
     one, two = (package(SOURCE.format(name=n, more=""), folder=n) for n in ("one", "two"))
     assert [load_domain(str(p)).name for p in (one, two, one)] == ["one", "two", "one"]

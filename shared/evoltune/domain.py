@@ -264,7 +264,10 @@ def load_domain(ref: str) -> Domain:
     Raises:
         DomainError: it is unknown, cannot be imported, is not a Domain, or has another api_version.
     """
-    looks_like_path = ref.startswith((".", "/", "~")) or Path(ref).is_dir()
+    is_folder = (
+        Path(ref).is_dir() and ref not in installed()
+    )  # a folder `code` here does not hide the domain of that name
+    looks_like_path = ref.startswith((".", "/", "~")) or is_folder
     if looks_like_path:
         found: object = _from_path(user_path(ref))
     elif ":" in ref:
