@@ -165,6 +165,7 @@ def names(found):
         (["a.jsonl", "dev.jsonl", "latest.jsonl"], ["a.jsonl", "latest.jsonl"], ["dev.jsonl"]),
         (["test.jsonl"], ["test.jsonl"], []),
         (["a.jsonl", "b.jsonl", "notes.txt"], ["a.jsonl", "b.jsonl"], []),
+        (["a.jsonl", "a.jsonl.certificate.json", "dataset_info.json"], ["a.jsonl"], []),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("inner", ["", "data"])
@@ -180,6 +181,15 @@ def test_of_a_folder_the_training_split_is_read_and_the_others_are_named(tmp_pat
             refuse_other_splits(tmp_path)
     else:
         refuse_other_splits(tmp_path)
+
+
+def test_one_name_in_two_forms_is_not_read_twice(tmp_path):
+    for name in ("train.jsonl", "train.csv", "train-b.jsonl"):
+        write_jsonl(tmp_path / name, [{"instruction": name}])
+    with pytest.raises(DataError, match=r"train\.csv and train\.jsonl have one name in two forms"):
+        source_files(tmp_path)
+    (tmp_path / "train.csv").unlink()
+    assert names(source_files(tmp_path)[0]) == ["train-b.jsonl", "train.jsonl"]
 
 
 def test_a_folder_of_save_to_disk_gives_its_training_split(tmp_path):

@@ -208,7 +208,7 @@ def axolotl_dataset(given: Given) -> tuple[Values, list[Line]]:
         return _axolotl_template(given, {})
     listed = entries if isinstance(entries, list) else [entries]
     if len(listed) != 1 or not isinstance(listed[0], Mapping | str):
-        note = "several datasets: give each a place under curate.mix, or train.dataset one file"
+        note = "several datasets: train.dataset takes one file or one folder of files; or give each a place under curate.mix"
         return {}, [Line(key="datasets", value=entries, fate="lost", note=note), *_axolotl_template(given, {})[1]]
     entry: Given = listed[0] if isinstance(listed[0], Mapping) else {"path": listed[0]}
     path = str(entry.get("path", ""))
@@ -339,7 +339,7 @@ def _one_dataset(given: Given, key: str) -> tuple[Values, list[Line]]:
     value = given[key]
     listed = value if isinstance(value, list) else str(value).split(",")
     if len(listed) != 1 or not isinstance(listed[0], str):
-        note = "several datasets: give each a place under curate.mix, or train.dataset one file"
+        note = "several datasets: train.dataset takes one file or one folder of files; or give each a place under curate.mix"
         return {}, [Line(key=key, value=value, fate="lost", note=note)]
     name = listed[0].strip()
     return {"dataset": name}, [Line(key=key, value=value, fate="changed", note=f"train.dataset: {name!r}")]
@@ -387,7 +387,7 @@ def _trl_mixture(given: Given) -> tuple[Values, list[Line]]:
     key = next(key for key in _MIXTURES if key in given)
     value, entries = given[key], _mixture_entries(given, key)
     if len(entries) != 1 or _number(entries[0].get("weight") or 1) != 1:
-        note = "several datasets, or a share of one: give each a place under curate.mix, or train.dataset one file"
+        note = "several datasets, or a share of one: train.dataset takes one file or one folder of files; or give each a place under curate.mix"
         return {}, [Line(key=key, value=value, fate="lost", note=note)]
     (entry,) = entries
     path, config, split = (str(entry.get(name) or "") for name in ("path", "config", "split"))

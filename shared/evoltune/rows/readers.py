@@ -31,6 +31,8 @@ from evoltune.run.paths import DATASET, MANIFEST, RECIPE, STORE, train_rows, use
 MAX_ROW_BYTES = 128 * 2**20  # a program of 100 MB is judged (and fails); a longer line is a file with lost line ends
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", ".csv", ".arrow")
 STANDARD_INPUT = "-"
+_NOTES = re.compile(r"^(dataset_infos?|dataset_dict|state|manifest)\.json$|certificate\.json$")
+"""Files beside rows that hold none: of `datasets`, LLaMA-Factory and Evoltune."""
 _TWICE = "the key {!r} stands twice in one object, and only the last would be read: delete one of them"
 DIGITS_AS_0 = bytes(ord("0") if chr(i).isdigit() and i < 128 else i for i in range(256))
 
@@ -137,12 +139,18 @@ def source_files(path: Path) -> tuple[list[Path], list[Path]]:
         return saved
     for folder in (path, path / "data", path / "train"):
         inside = sorted(folder.iterdir()) if folder.is_dir() else []
-        if files := [p for p in inside if p.is_file() and _suffix(p) in SUFFIXES]:
+        if files := [p for p in inside if p.is_file() and _suffix(p) in SUFFIXES and not _NOTES.search(p.name)]:
             break
     else:
         raise DataError(f"{path}: holds no {', '.join(SUFFIXES)} file: give a file, a dataset folder or a run")
     chosen = [file for file in files if "train" in _words(file)]
     chosen = chosen or [file for file in files if not _words(file) & OTHER_SPLITS] or files
+    names: dict[str, Path] = {}
+    for file in chosen:
+        if (other := names.setdefault(file.name.removesuffix(".gz").rpartition(".")[0], file)) != file:
+            raise DataError(
+                f"{path}: {other.name} and {file.name} have one name in two forms, and each row would be read twice: name one of them"
+            )
     return chosen, [file for file in files if file not in chosen]
 
 
