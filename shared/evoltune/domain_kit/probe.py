@@ -85,6 +85,7 @@ class _Probe:
         self.config, self.line, self.watch = config, line, watch
         self.domain: Domain | None = None
         self.fields: set[str] = set()
+        """Names of the `Task.fields` that this call asked for."""
         self.options: set[str] = set()
         self.context = Context(run=self.run, policy={})
         self.function = ""
@@ -162,7 +163,7 @@ class _Probe:
         assert domain is not None
         surroundings.set(**{name: request[name] for name in ("shift", "leap", "extreme") if name in request})
         hook, key, args = request["hook"], request.get("key", ""), request["args"]
-        self.function, self.lost, self.ran = "", request.get("lost", ""), False
+        self.function, self.lost, self.ran, self.fields = "", request.get("lost", ""), False, set()
         whole = self.context
         if request.get("one_by_one"):
             self.context = replace(whole, many=None)

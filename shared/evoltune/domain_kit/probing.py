@@ -63,6 +63,8 @@ class Outcome:
     random: bool = False
     ran: bool = False
     """Whether it ran programs in the sandbox."""
+    asked: frozenset[str] = frozenset()
+    """Names of the `Task.fields` that verify asked for."""
     cpu: float = 0.0
     """CPU seconds."""
     heavy: tuple[str, ...] = ()
@@ -216,7 +218,7 @@ class Probe:
         return Outcome(
             value=reply.get("value"), error=error, kind=reply["kind"], where=reply["where"], notes=tuple(reply["notes"]),
             clock=reply.get("clock", False), random=reply.get("random", False), cpu=reply.get("cpu", 0.0),
-            ran=reply.get("ran", False), heavy=reply.get("heavy", ()),
+            ran=reply.get("ran", False), asked=frozenset(reply.get("fields", ())), heavy=reply.get("heavy", ()),
         )  # fmt: skip
 
     def _keep(self, name: str, notes: list[Note]) -> None:

@@ -185,11 +185,14 @@ class Rewrites(Hooks):
                 if all(column in p.task.fields for p in parents)
             ]
             if column in self.first.fields and len(held) >= _ENOUGH and len(held) == len(children) and not any(held):
-                return column if any(self._passes_with_columns(*c) for c in children[:_ENOUGH]) else ""
+                return column if any(self._needs(column, *c) for c in children[:_ENOUGH]) else ""
         return ""
 
-    def _passes_with_columns(self, parents: Sequence[Record], child: Rewritten) -> bool:
-        """Whether the columns of its parent fit the child; a child of another kind does not need them."""
+    def _needs(self, column: str, parents: Sequence[Record], child: Rewritten) -> bool:
+        """Whether verify asks for the column where it judges the child, which the columns of its parent fit: a child of another kind
+        needs none of them."""
+        if column not in self.first.call("answer", child.task, child.solution, name="extract and verify").asked:
+            return False
         theirs = {name: value for name, value in parents[0].task.fields.items() if name in self.domain.columns}
         fields = {**theirs, **child.task.fields}
         outcome = self.first.call(
