@@ -8,11 +8,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 
 from evoltune.domain import Rewritten
 from evoltune.domain_kit.findings import Finding, broken, holds
 from evoltune.domain_kit.hooks import STRANGE, Hooks
 from evoltune.domain_kit.judging import ALWAYS
+from evoltune.domain_kit.near_misses import UNRELATED, near_misses
 from evoltune.record import Answer, Record, Task
 
 _SEEDS = 24
@@ -191,7 +193,9 @@ class Rewrites(Hooks):
     def _needs(self, column: str, parents: Sequence[Record], child: Rewritten) -> bool:
         """Whether verify asks for the column where it judges the child, which the columns of its parent fit: a child of another kind
         needs none of them."""
-        if column not in self.first.call("answer", child.task, child.solution, name="extract and verify").asked:
+        texts = [child.solution, *islice(near_misses(child.solution).values(), 2), UNRELATED[0]]
+        asked = [self.first.call("answer", child.task, text, name="extract and verify").asked for text in texts]
+        if not any(column in names for names in asked):
             return False
         theirs = {name: value for name, value in parents[0].task.fields.items() if name in self.domain.columns}
         fields = {**theirs, **child.task.fields}
