@@ -53,6 +53,8 @@ def broken_template(folder: Path) -> None:
         ("alpaca", without("tokenizer.json"), "holds no tokenizer"),
         ("alpaca", changed("tokenizer_config.json", eos_token=None), "has a tokenizer without an end-of-sequence token"),
         ("alpaca", changed("config.json", architectures=["BertForMaskedLM"]), "is no language model that writes on"),
+        ("alpaca", changed("config.json", model_type="zorblax"), "is of the model type 'zorblax', which the installed Transformers does not"),
+        ("alpaca", without("config.json"), "holds no config.json"),
         ("chat", broken_template, "has a chat template that is not valid: unexpected end of template"),
     ],
 )  # fmt: skip

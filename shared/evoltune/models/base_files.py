@@ -6,6 +6,8 @@ A check of minutes' worth of work before hours of it; what only loading can tell
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,14 @@ _BY_TRANSFORMERS_ONLY = ("generation", "break", "continue")
 
 def why_unusable(folder: Path, template: str) -> str:
     """Why a base's folder cannot be trained under a template. `template`: train.template."""
-    if any(folder.glob("*.gguf")) and not (folder / "config.json").is_file():
-        return ""
-    config = read_json(folder / "config.json") or {}
+    config = read_json(folder / "config.json")
+    if config is None:
+        is_adapter = (folder / "adapter_config.json").is_file()
+        merge = "but an adapter: merge it into its base first (`evoltune model merge`)"
+        wrong = (
+            f"holds no model {merge}" if is_adapter else "holds no config.json: give the folder of a model, or a hub id"
+        )
+        return "" if any(folder.glob("*.gguf")) else wrong
     return next(
         filter(None, (_architecture(config), _weights(folder), _tokenizer(folder, template), _chat_template(folder, template))), ""
     )  # fmt: skip
@@ -40,7 +47,19 @@ def _architecture(config: Mapping[str, Any]) -> str:
     named = [str(name) for name in config.get("architectures") or ()]
     if named and all(name.endswith(_NO_LANGUAGE_MODEL) for name in named):
         return f"is no language model that writes on: its config.json says {', '.join(named)}"
+    kind, known = str(config.get("model_type") or ""), _model_types()
+    if kind and known and f'"{kind}"' not in known:
+        return f"is of the model type {kind!r}, which the installed Transformers does not know: update it, or take another base"
     return ""
+
+
+@cache
+def _model_types() -> str:
+    """The source in which Transformers lists its model types; importing it would take seconds."""
+    found = find_spec("transformers")
+    places = (found.submodule_search_locations if found else None) or []
+    sources = [file for place in places for file in sorted((Path(place) / "models" / "auto").glob("*.py"))]
+    return "\n".join(file.read_text(encoding="utf-8") for file in sources)
 
 
 def _weights(folder: Path) -> str:

@@ -119,6 +119,7 @@ def _check_loggers(names: Sequence[str]) -> None:
 def check_base(recipe: Recipe, out: Path) -> None:
     """Raises RecipeError for a base that is not there, is gated, has no chat template where one is needed, has no room."""
     train = recipe.train
+    check_folder(recipe)
     try:
         config = base_config(ModelRef(train.model_name_or_path, train.model_revision))
     except TrainingError as error:
@@ -130,7 +131,6 @@ def check_base(recipe: Recipe, out: Path) -> None:
             f"train.template: chat needs a base with a chat template, and {train.model_name_or_path} has none: use alpaca, "
             "wizardcoder, wizardmath or lima"
         )
-    check_folder(recipe)
     _check_shape(recipe, str(config.parent), out)
 
 
