@@ -8,13 +8,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import islice
 
 from evoltune.domain import Rewritten
 from evoltune.domain_kit.findings import Finding, broken, holds
 from evoltune.domain_kit.hooks import STRANGE, Hooks
 from evoltune.domain_kit.judging import ALWAYS
-from evoltune.domain_kit.near_misses import UNRELATED, near_misses
+from evoltune.domain_kit.near_misses import near_misses
 from evoltune.record import Answer, Record, Task
 
 _SEEDS = 24
@@ -193,7 +192,7 @@ class Rewrites(Hooks):
     def _needs(self, column: str, parents: Sequence[Record], child: Rewritten) -> bool:
         """Whether verify asks for the column where it judges the child, which the columns of its parent fit: a child of another kind
         needs none of them."""
-        texts = [child.solution, *islice(near_misses(child.solution).values(), 2), UNRELATED[0]]
+        texts = [child.solution, *near_misses(child.solution).values()]
         asked = [self.first.call("answer", child.task, text, name="extract and verify").asked for text in texts]
         if not any(column in names for names in asked):
             return False
