@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import subprocess
 import sys
 from datetime import datetime
@@ -61,6 +62,21 @@ def test_lima_ends_each_utterance_with_its_own_token(tiny_tokenizer):
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|eot|>"]})
     assert render_prompt("lima", TURNS[:3], tokenizer=tokenizer) == "Add 2 and 3.<|eot|>5<|eot|>And 4?<|eot|>"
     assert labelled(tokenizer, encode("lima", TURNS, tokenizer)) == "5<|eot|>9<|eot|>"
+
+
+@pytest.mark.parametrize("mark", ["<|eot_id|>", "<end_of_turn>", "<\uff5cend\u2581of\u2581turn\uff5c>"])
+def test_a_chat_template_of_another_family_is_refused_for_its_end_of_turn(mark, tiny_tokenizer):
+    import copy
+
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    tokenizer.chat_template = tokenizer.chat_template.replace("<|im_end|>", mark)
+    with pytest.raises(
+        TrainingError, match=rf"ends an answer with '{re.escape(mark)}', which is no token of this tokenizer"
+    ):
+        stop_of("chat", tokenizer)
+    for plain in ("", " [END]", "\n", "</s>"):  # an end without a token of its own: the end of the text follows
+        tokenizer.chat_template = tiny_tokenizer.chat_template.replace("<|im_end|>", plain)
+        assert stop_of("chat", tokenizer).token == "</s>"
 
 
 @pytest.mark.parametrize("name", NAMES)

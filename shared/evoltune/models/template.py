@@ -233,6 +233,10 @@ def _refuse_lost_text(text: str, messages: Sequence[Message], system: str) -> No
             )
 
 
+_CONTROL = re.compile(r"</?[A-Za-z_]\w*>|<[|\uff5c][^>]{1,40}[|\uff5c]>")
+"""What is written like a control token: `<|im_end|>`, `<end_of_turn>`, `</s>`."""
+
+
 def stop_of(template: str, tokenizer: Any) -> Stop:
     """The token that ends an answer under this template."""
     if template != "chat":
@@ -249,7 +253,14 @@ def stop_of(template: str, tokenizer: Any) -> Stop:
     for token, id_ in sorted(tokenizer.get_added_vocab().items(), key=lambda item: -len(item[0])):
         if rest.startswith(token):
             return Stop(token=token, id=id_)
-    return _eos(tokenizer)
+    eos = _eos(tokenizer)
+    mark = _CONTROL.match(rest)
+    if mark and not rest.startswith(eos.token) and mark[0] not in tokenizer.get_vocab():
+        raise TrainingError(
+            f"the chat template ends an answer with {mark[0]!r}, which is no token of this tokenizer: it belongs to another family, and "
+            "the model could not stop by it: use the base's own template, add the token to the tokenizer, or choose another train.template"
+        )
+    return eos
 
 
 def stop_of_format(form: Format, tokenizer: Any) -> Stop:
