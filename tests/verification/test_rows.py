@@ -13,9 +13,17 @@ import pytest
 from processes import alive, below
 
 from evoltune.cli import main
+from evoltune.cluster.engine import pools_kept
 from evoltune.errors import DataError
 from evoltune.verification.checker import open_checker
 from evoltune.verification.rows import verify_to_file
+
+
+@pytest.fixture(autouse=True, scope="module")
+def shared_workers():
+    """Starting them takes longer than what a test has them judge."""
+    with pools_kept():
+        yield
 
 
 def rows_file(path, rows):
