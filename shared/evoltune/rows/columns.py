@@ -36,10 +36,11 @@ _SURELY = 20
 _ANNOUNCED = re.compile(r"(response|answer|assistant|output)\W*$", re.IGNORECASE)
 _ASKS = re.compile(
     r"(#{2,3} ?(Response|Assistant|Output):?|<\|im_start\|>assistant|<\|assistant\|>|\[/INST\]|<start_of_turn>model"
-    r"|<\|start_header_id\|>assistant<\|end_header_id\|>|USER:.*\sASSISTANT:)\s*\Z",
+    r"|<\|(start_header_id|header_start)\|>assistant<\|(end_header_id|header_end)\|>|<\|start\|>assistant|<\|CHATBOT_TOKEN\|>"
+    r"|<[|\uff5c][Aa]ssistant[|\uff5c]>|USER:.*\sASSISTANT:|(\A|\n)(Human|User): .*\nAssistant:)\s*\Z",
     re.DOTALL,
 )
-"""Ends of prompts that Alpaca's, ChatML's, Zephyr's, Llama's, Gemma's or Vicuna's template wrote."""
+"""Ends of prompts that the templates of Alpaca, ChatML, Zephyr, Llama, Gemma, DeepSeek, Command, gpt-oss, Vicuna or hh-rlhf wrote."""
 _SAMPLE = 200  # rows that a layout is taken from
 
 
@@ -166,7 +167,8 @@ def _context_lost(row: Mapping[str, Any], context: str) -> str:
 
 def _rendered(row: Mapping[str, Any], prompt: str) -> str:
     """Why a question is none: it ends with the mark by which a prompt template asks for the answer."""
-    found = _ASKS.search(row[prompt])
+    asks = row[prompt].rstrip().endswith((":", ">", "]", "assistant", "model", "Response", "Assistant", "Output"))
+    found = _ASKS.search(row[prompt]) if asks else None
     return "" if found is None else (
         f"column {prompt!r} ends with {found[0].strip()!r}: a prompt to which a template was applied already, and train.template would be "
         "put around it again: bring the question alone"
