@@ -61,7 +61,7 @@ _NEXT_QUESTION = re.compile(
 _IN_BRACKETS = re.compile(r"\s*\((?:and )?(?:not|rather than|instead of)\b[^()]*\)$", re.I)
 _ASIDE = re.compile(r"\s*,?\s*\b(?:(?:and )?not|but|rather than|instead of)\b[^,;$\\]*$", re.I)
 """What the end of a sentence denies or doubts: `7, not 5`, `7 but I am not sure`."""
-_NOT_ANOTHER = re.compile(r"(?<=[\d$}])\s*,?\s+(?:and\s+)?not\s+[^,;]*\d[^,;]*$", re.I)
+_NOT_ANOTHER = re.compile(r"([\d$}](?:\s[A-Za-z]{1,12})?)\s*,?\s+(?:and\s+)?not\s+[^,;]*\d[^,;]*$", re.I)
 """`7, not 5` at the end of an answer."""
 _CONTRACTED = re.compile(r"(^\W*|[,;.:]\s)(it|that|there)['’]s\b", re.I)
 _NAMING = re.compile(r"(?:\b(?:is|are|was|equals)|=)[\s$\\(]*$")
@@ -270,7 +270,7 @@ def _stated(text: str) -> Found | None:
     end = text[-MAX_SENTENCE:]
     if refuses(end) and any(c.isdigit() for c in end):
         return None
-    text = _NOT_ANOTHER.sub("", text) if " not " in text else text
+    text = _NOT_ANOTHER.sub(r"\1", text) if " not " in text else text
     if is_bare_answer(text):
         if (named := _NAMED_VALUES.search(text, max(0, len(text) - MAX_SENTENCE))) and WORD.search(
             text, 0, named.start()

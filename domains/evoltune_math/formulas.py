@@ -86,6 +86,8 @@ def _touching(text: str, before: str, after: str) -> tuple[str, str]:
     inside = line[words[-1].end() :] if words else line
     inside = inside[inside.rfind("$") + 1 :]
     rest = after.partition("\n")[0].partition("$")[0]
+    words_in_formula = _TEXT.search(rest)
+    rest = rest[: words_in_formula.start()] if words_in_formula else rest
     word = _WORD.search(rest)
     rest = rest[: word.start()] if word else rest
     rest = re.split(r"(?:[.?,]|(?<!\d)!)(?:\s|$)", rest)[0] if not rest.startswith("!") else rest

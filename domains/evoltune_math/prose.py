@@ -42,7 +42,7 @@ NUMBER = re.compile(
 _ONLY_NAMED = re.compile(r"\$\s?[A-Za-z]\s?\$\s+(?:is|must be)\s[^$]*\d[^$]*")
 """A letter of which the rest of the text says something: `$n$ is at most 9`."""
 _MODIFIER = re.compile(
-    r"(?:,\s(?:which|who|whose|where)|(?<!\bso)(?<!thus)(?<!hence)(?<!and)(?<!then)(?<!that)(?<!,)\s(?:after|before|when|while))\b[^.!?\n]*[.!]?\s*$"
+    r"(?:,\s(?:which|who|whose|where|one\s(?:at|is|for)|(?:attained|achieved|reached)\s(?:at|when|for))|(?<=more)\sto|\sat\s(?=\$?[a-z]\$?\s?=)|\swith\s(?=\d+\s(?:[a-z]+\s)?(?:left|remaining))|(?<!\bso)(?<!thus)(?<!hence)(?<!and)(?<!then)(?<!that)(?<!,)\s(?:after|before|when|while))\b[^.!?\n]*[.!]?\s*$"
 )
 """The end of a sentence that only says more about what stands before it: `6 days to finish the book, which has 240 pages`."""
 

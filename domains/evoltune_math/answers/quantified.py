@@ -1,6 +1,6 @@
 """Bounds under which an answer is said to hold: `f(x) = 0` for all `x > 0` is not `f(x) = 0` for all `x < 0`.
 
-Where one answer names no bound, the other's is taken as known from the task.
+So is `9 at x = 2` not `9 at x = 3`. Where one answer names no bound, the other's is taken as known from the task.
 """
 
 import re
@@ -11,6 +11,8 @@ _BOUND = re.compile(
     r"(\\leqslant|\\geqslant|\\leq?|\\geq?|\\lt|\\gt|\\neq?|<=|>=|<|>|≤|≥|≠)\s*([^,;:$&|]*)",
     re.I,
 )
+_PLACE = re.compile(r"\b(?:at|when|where|for)\b[\s}$~\\]*([A-Za-z])[\s}$]*(=)\s*([^,;:$&|]*)")
+"""`9 at x = 2`"""
 _SIGNS = {"leqslant": "<=", "geqslant": ">=", "leq": "<=", "le": "<=", "geq": ">=", "ge": ">=", "lt": "<", "gt": ">", "neq": "!=", "ne": "!=",
           "≤": "<=", "≥": ">=", "≠": "!="}  # fmt: skip
 _INTEGERS = frozenset("ijkmn")
@@ -20,7 +22,7 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:/\d+)?")
 def _bounds(text: str) -> dict[str, set[tuple[str, str]]]:
     """The bounds that a text names, by letter: a sign and the other side without spaces."""
     found: dict[str, set[tuple[str, str]]] = {}
-    for names, sign, rest in _BOUND.findall(text):
+    for names, sign, rest in [*_BOUND.findall(text), *_PLACE.findall(text)]:
         side = re.sub(r"[\s{}.]+$|\s", "", rest)
         for name in re.findall("[A-Za-z]", names):
             found.setdefault(name, set()).add(_plain(name, _SIGNS.get(sign.lstrip("\\"), sign), side))
@@ -41,7 +43,7 @@ def _plain(name: str, sign: str, side: str) -> tuple[str, str]:
 
 def bounds_differ(a: str, b: str) -> bool:
     """Whether both answers bound a quantified letter, and not alike."""
-    if not _BOUND.search(a):
+    if not (_BOUND.search(a) or _PLACE.search(a)):
         return False
     x, y = _bounds(a), _bounds(b)
     return any(x[name] != y[name] for name in x.keys() & y.keys())

@@ -303,6 +303,8 @@ def _equation(members: tuple[Node, ...]) -> Answer:
         return Named(first, classify(last))
     if is_name(first) and not (first.op == "sym" and symbols(last) & known):
         return _named(first, _result(members))
+    if first.op == "div" and all(n.op == "sym" for n in first.args) and not symbols(last):
+        return Named(first, _result(members))
     if has(last, "matrix") and _is_matrix_name(first):
         return _named(first, classify(last))
     if first.op == "ratio" or (len(members) > 2 and not symbols(last)):

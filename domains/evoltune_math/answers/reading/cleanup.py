@@ -44,7 +44,7 @@ _SIGNS = {
     "⟨": r"\langle ", "⟩": r"\rangle ", "〈": r"\langle ", "〉": r"\rangle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ",
     "⌉": r"\rceil ", "∫": r"\int ", "∑": r"\sum ", "∏": r"\prod ", "∂": r"\partial ", "∠": r"\angle ", "△": r"\triangle ",
     "⊥": r"\perp ", "→": r"\to ", "⇒": r"\Rightarrow ", "⟹": r"\Rightarrow ", "⇔": r"\Leftrightarrow ", "∧": r"\wedge ", "∨": r"\vee ",
-    "¬": r"\neg ", "∀": r"\forall ", "∃": r"\exists ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}",
+    "∴": r"\therefore ", "¬": r"\neg ", "∀": r"\forall ", "∃": r"\exists ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}",
     "ℂ": r"\mathbb{C}", "ⅈ": "i", "ⅇ": "e", "ℯ": "e", "∶": ":", "：": ":", "，": ",", "、": ",", "。": ".", "；": ";", "（": "(", "）": ")",
     "［": "[", "］": "]", "｛": "{", "｝": "}", "【": "[", "】": "]", "٪": "%", "٫": ".", "٬": ",", "µ": r"\mu ", "Ω": r"\Omega ",
     "€": r"\euro ", "£": r"\pounds ", "¥": r"\yen ", "￥": r"\yen ", "₹": r"\rupee ", "¢": r"\cent ", "⊕": r"\oplus ", "∘": r"\circ ",

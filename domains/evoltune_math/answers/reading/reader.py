@@ -37,6 +37,8 @@ _COMBINATIONS = (
 """Patterns of `C_5^2`, `{}_5C_2`, `5C2`, `C(5,2)`, and their groups of the top, the letter, the bottom (a number has two)."""
 _SET_BUILDER = re.compile(r"^\{\s*\\?[A-Za-z()., ]{1,12}\s*(?:\||:|\\mid|\\in)")
 _INTEGER_PARAMETER = re.compile(r"\(\s?([a-z])\s?\\in\s?\\math(?:bb|bf|rm)\s?\{?\s?[ZN]\}?[^()]{0,6}\)$")
+_SET_IN_BRACES = re.compile(r"(\\in\s*)\{([^{}\\]*,[^{}]*)\}")
+"""`k \\in {1, 2, 3}` with plain braces."""
 _EXPONENT_MARK = re.compile(r"(?<=\d)\s*\\(?:text|mathrm)\{\s*[eE]\s*\}\s*(?=[+-]?\d)")
 _CURRENCY = re.compile(r"\\\$|\\(?:euro|pounds|yen|rupee|cent)(?![A-Za-z])")
 _AMOUNT = re.compile(r"(\\\$|\$|\\(?:euro|pounds|yen|rupee|cent)(?![A-Za-z]))\s?(\d[\d,]*(?:\.\d+)?)(?!\d)")
@@ -148,6 +150,8 @@ def _read_number_or_more(text: str, lists: bool) -> Answer:
         if "\\\\" in text and "begin" not in text:
             lines = text.split("\\\\")
             text = ", ".join(lines) if all("=" in line for line in lines) else text
+    if "\\in" in text:
+        text = _SET_IN_BRACES.sub(r"\1\\{\2\\}", text)
     if "{E}" in text or "{e}" in text:
         text = _EXPONENT_MARK.sub("e", text)
     if "frac" in text:
@@ -330,11 +334,17 @@ def _without_remark(tokens: list[Token]) -> list[Token]:
     for at, word in starts.items():
         level += sum(_LEVELS.get(t.text, 0) for t in tokens[seen:at] if t.kind == "op")
         seen = at
-        if at and level == 0 and word in _REMARK_STARTS and tokens[at - 1].kind != "sep":  # `5 or so` is no remark
+        is_remark = word in _REMARK_STARTS or _is_place(tokens[at:])
+        if at and level == 0 and is_remark and tokens[at - 1].kind != "sep":  # `5 or so` is no remark
             if word in _CASES and _states_another_value(tokens[at:]):
                 return tokens
             return tokens[:at] + (_condition(tokens[:at], tokens[at:]) or _declaration(tokens[at:]))
     return tokens
+
+
+def _is_place(remark: list[Token]) -> bool:
+    """`at x = 2`: where a value is reached."""
+    return words_of(remark[0]) == ["at"] and len(remark) > 2 and remark[1].kind == "sym" and remark[2].is_op("=")
 
 
 def _states_another_value(remark: list[Token]) -> bool:
