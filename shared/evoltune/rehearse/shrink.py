@@ -176,9 +176,11 @@ def _eval(recipe: Recipe, teacher_url: str) -> Changes:
         endpoint = Endpoint(url=teacher_url, api_key_env=KEY_ENV)
         teacher = replace(judge.teacher, kind="http", endpoints=(endpoint,))
         small = replace(
-            judge, teacher=teacher, baselines=(), planted=min(judge.planted, 2), repeats=min(judge.repeats, 2)
-        )
-        changes["judge"] = (small, "the judge is a stand-in on loopback, without the baselines")
+            judge, teacher=teacher, baselines=(), planted=min(judge.planted, 2), repeats=min(judge.repeats, 2),
+            suites=judge.suites or evaluation.suites,
+        )  # fmt: skip
+        about = "the judge is a stand-in on loopback, without the baselines, and judges where checks fail all that an untrained model says"
+        changes["judge"] = (small, about)
     return changes
 
 
