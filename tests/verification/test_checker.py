@@ -60,18 +60,24 @@ def test_whatever_an_answer_does_to_its_checker_the_next_is_verified(checker):
 
 
 def test_what_a_verifier_does_instead_of_a_verdict_is_told_in_its_name_and_no_row_is_lost(checker):
-    texts = ["exit", "1", "leave", "2", "wander", "1", "seven", "2", "fork", *("1", "2") * 20]
+    texts = ["exit", "1", "leave", "2", "wander", "1", "seven", "2", "stop", "1", "fork", *("1", "2") * 20]
     verdicts = [r.answers[0].verdict for r in checker.verify([record(t) for t in texts])]
-    assert [v.status for v in verdicts[1:9:2]] == ["pass", "fail"] * 2
+    assert [v.status for v in verdicts[1:11:2]] == ["pass", "fail", "pass", "fail", "pass"]
     for verdict, did in zip(
-        verdicts[:8:2],
-        ["called sys.exit(0)", "called os._exit(0)", "changed the working", "verify gave int"],
+        verdicts[:10:2],
+        [
+            "called sys.exit(0)",
+            "called os._exit(0)",
+            "changed the working",
+            "verify gave int",
+            "raised KeyboardInterrupt",
+        ],
         strict=True,
     ):
         assert (
             verdict.status == "error" and verdict.reason.startswith("the code of the domain") and did in verdict.reason
         )
-    assert [v.status for v in verdicts[8:]] == [
+    assert [v.status for v in verdicts[10:]] == [
         "fail",
         *("pass", "fail") * 20,
     ]  # the child that it forked answers nobody
@@ -126,9 +132,14 @@ def test_confirm_runs_only_when_asked(toy):
         assert statuses(confirming.verify(unknown)) == [["pass"]]
 
 
-def test_the_verify_stage_keeps_by_status_and_drops_with_the_reason(checker):
-    results = list(verify_stage(checker, ["pass"])([record("1"), record("2"), record("2", "1"), record()]))
-    assert [r.reason if isinstance(r, Drop) else "kept" for r in results] == ["kept", "fail", "kept", "no answer"]
+def test_the_verify_stage_keeps_by_status_and_drops_with_the_reason(checker, capsys):
+    records = [record("1"), record("2"), record("2", "1"), record(), record("leave"), record("die")]
+    results = list(verify_stage(checker, ["pass"])(records))
+    reasons = [r.reason if isinstance(r, Drop) else "kept" for r in results]
+    assert reasons == ["kept", "fail", "kept", "no answer", "error", "error"]
+    said = capsys.readouterr().err
+    assert "1 answers could not be judged: the code of the domain called os._exit(0) (verify, __init__.py:" in said
+    assert "1 answers could not be judged: the code of the domain died with its process (9)" in said
 
 
 def test_overlap_names_the_tasks_that_a_record_gives_away(checker):

@@ -32,7 +32,7 @@ from evoltune.errors import DomainError, IsolationError
 from evoltune.interrupts import result_of
 from evoltune.sandbox import wire
 from evoltune.sandbox.fair_queue import FairQueue, Lane, Task
-from evoltune.sandbox.worker_protocol import TURN_OVER, Level, WorkerConfig, WorkerLost
+from evoltune.sandbox.worker_protocol import OUR_FAULT, TURN_OVER, WHOSE, Level, WorkerConfig, WorkerLost
 
 BATCH_S = 0.02
 """Work that one message to a worker should hold: a maths check takes 15 microseconds, a program 5 milliseconds."""
@@ -193,7 +193,8 @@ class WorkerHandle:
             return WorkerLost(status="error", reason=f"checking took more than {self.config.check_s:g} s of CPU")
         if notice["died"] == signal.SIGALRM:
             return WorkerLost(status="error", reason=f"checking did not end: it waited for {self.config.wait_s:g} s")
-        return WorkerLost(status="error", reason=f"the verifier process died ({notice['died']})")
+        whose = "the verifier process died" if notice["died"] == OUR_FAULT else f"{WHOSE} died with its process"
+        return WorkerLost(status="error", reason=f"{whose} ({notice['died']})")
 
     def _restart(self) -> None:
         self.close()

@@ -128,7 +128,7 @@ def _verifier(data: socket.socket, zygote: Zygote, domain: Domain | None, config
     """Answers batches until the driver is gone. Never returns."""
     from evoltune.domain import Context, policy_of
     from evoltune.sandbox.dispatch import Dispatcher
-    from evoltune.sandbox.worker_protocol import TURN_OVER
+    from evoltune.sandbox.worker_protocol import OUR_FAULT, TURN_OVER
 
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # kills even inside C code
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -152,7 +152,7 @@ def _verifier(data: socket.socket, zygote: Zygote, domain: Domain | None, config
         os._exit(0)
     except BaseException:  # noqa: BLE001 - our own bug: the supervisor reports the status, the driver gives an `error`
         sys.excepthook(*sys.exc_info())
-        os._exit(70)
+        os._exit(OUR_FAULT)
 
 
 def _next_batch(data: socket.socket, dispatcher: Dispatcher) -> tuple[str, list[Any]]:
@@ -168,7 +168,7 @@ def _next_batch(data: socket.socket, dispatcher: Dispatcher) -> tuple[str, list[
 
 def _answer(kind: str, item: Any, domain: Domain | None, context: Context, config: dict[str, Any]) -> Any:
     """A list (verdict rows, or names of tasks), or the fields of a `WorkerLost`."""
-    from evoltune.author_calls import FAILURES, Inside, place, told
+    from evoltune.author_calls import Inside, place, told
     from evoltune.errors import DomainError
     from evoltune.sandbox.worker_protocol import MAX_RAISED, WHOSE, verdict_to_row
     from evoltune.verification.records import overlapping, verify_record
@@ -193,7 +193,7 @@ def _answer(kind: str, item: Any, domain: Domain | None, context: Context, confi
             rows = [verdict_to_row(a.verdict) for a in verified.answers if a.verdict]
     except MemoryError:
         return {"status": "memory", "reason": f"checking took more than {VERIFIER_MB} MB"}
-    except FAILURES as error:  # the domain is a plug-in
+    except BaseException as error:  # noqa: BLE001 - Ctrl-C never comes here, so that KeyboardInterrupt is the author's too
         if isinstance(error, DomainError):
             return {"status": "error", "reason": str(error)[:MAX_RAISED], "raised": True}
         frame = place(error)

@@ -15,6 +15,8 @@ from evoltune.record import Json, Verdict
 
 Level = Literal["L0", "L1", "L2", "L3"]
 MAX_REASON = 2000
+OUR_FAULT = 70
+"""Exit status of a verifier process in which something else than the domain's code raised."""
 MAX_RAISED = 300
 """Characters of an exception's text."""
 WHOSE = "the code of the domain"

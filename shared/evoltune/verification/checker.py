@@ -9,7 +9,8 @@ Invariant: records come back in input order, each answer with exactly one verdic
 from __future__ import annotations
 
 import hashlib
-from collections import deque
+import sys
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -116,20 +117,27 @@ def core_version() -> str:
     return sha.hexdigest()[:16]
 
 
+SHOWN_ERRORS = 3
+"""Reasons of `error` that a stage says: they tell of the verifier or the machine, and not of the answers."""
+
+
 def verify_stage(checker: Checker, keep: Sequence[Status]) -> Stage:
     """The verify stage: keeps a record when one of its answers has a status in `keep`. Samples of a task are judged, too: how
     many pass stands in the evidence of its first verdict."""
 
     def stage(records: Iterable[Record]) -> Iterator[Record | Drop]:
-        judged = checker.verify(_with_samples(records))
+        judged, errors = checker.verify(_with_samples(records)), Counter[str]()
         for record in judged:
             if record.evidence.get(SAMPLES):
                 record = with_pass_rate(record, next(judged))
             statuses = [a.verdict.status for a in record.answers if a.verdict]
+            errors.update(a.verdict.reason for a in record.answers if a.verdict and a.verdict.status == "error")
             if set(statuses) & set(keep):
                 yield record
             else:
                 yield Drop(record=record, reason=statuses[0] if statuses else "no answer")
+        for reason, count in errors.most_common(SHOWN_ERRORS):
+            print(f"  {count} answers could not be judged: {reason}", file=sys.stderr, flush=True)
 
     return stage
 
