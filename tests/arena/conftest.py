@@ -7,6 +7,15 @@ import json
 import pytest
 import yaml
 
+from evoltune.cluster.engine import pools_kept
+
+
+@pytest.fixture(autouse=True, scope="module")
+def shared_workers():
+    """Starting them takes longer than what a test has them judge."""
+    with pools_kept():
+        yield
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):

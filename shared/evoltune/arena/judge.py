@@ -24,6 +24,7 @@ from evoltune.arena.dialogues import reference_of, turn_by_turn, turn_of, withou
 from evoltune.arena.replies import read_criteria, read_reply
 from evoltune.arena.standings import standings
 from evoltune.arena.study import Answers, Judgement, Study, collect_answers, suite_of
+from evoltune.cluster.engine import pools_kept
 from evoltune.errors import EvoltuneError
 from evoltune.evaluate.samples import Sample
 from evoltune.evaluate.score import verify_samples
@@ -105,11 +106,12 @@ def judge_study(study: Study, folder: Path, journal: Path | None = None) -> dict
 def checked_answers(suite: Suite, answers: Answers, folder: Path) -> Checked:
     """The verifier's verdict on each first answer, under the suite's own profile."""
     found = {}
-    for system, texts in answers.items():
-        samples = [Sample(problem=task.name, sample=0, text=texts[task.name]) for task in suite.tasks]
-        journal = folder / "checks" / f"{system}.jsonl"
-        outcomes = verify_samples(suite, samples, [suite.profile], Verification(workers=1), journal)[suite.profile]
-        found[system] = {outcome.problem: outcome.status for outcome in outcomes}
+    with pools_kept():  # one for all systems
+        for system, texts in answers.items():
+            samples = [Sample(problem=task.name, sample=0, text=texts[task.name]) for task in suite.tasks]
+            journal = folder / "checks" / f"{system}.jsonl"
+            outcomes = verify_samples(suite, samples, [suite.profile], Verification(workers=1), journal)[suite.profile]
+            found[system] = {outcome.problem: outcome.status for outcome in outcomes}
     return found
 
 

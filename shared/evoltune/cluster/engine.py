@@ -7,6 +7,7 @@ Both give the same results in the same order; only the driver writes the run sto
 """
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -79,20 +80,24 @@ _idle: dict[str, list[Pool]] | None = None
 @contextmanager
 def pools_kept() -> Iterator[Callable[[], None]]:
     """Inside the block a pool of this machine that is closed is kept for the next caller who asks for the same one: starting
-    its processes takes longer than judging a short suite. Yields what ends those that are idle."""
+    its processes takes longer than judging a short suite. Yields what ends those that are idle. A block inside another shares
+    its pools."""
     global _idle
-    outer, _idle = _idle, {}
-
-    def end_idle() -> None:
-        for pools in (_idle or {}).values():
-            while pools:
-                pools.pop().close()
-
+    if _idle is not None:
+        yield _end_idle
+        return
+    _idle = {}
     try:
-        yield end_idle
+        yield _end_idle
     finally:
-        end_idle()
-        _idle = outer
+        _end_idle()
+        _idle = None
+
+
+def _end_idle() -> None:
+    for pools in (_idle or {}).values():
+        while pools:
+            pools.pop().close()
 
 
 class LentPool:
@@ -100,7 +105,7 @@ class LentPool:
 
     def __init__(self, config: WorkerConfig, workers: int) -> None:
         assert _idle is not None
-        self._key = json.dumps([asdict(config), workers], sort_keys=True)
+        self._key = json.dumps([asdict(config), workers, os.getpid()], sort_keys=True)  # a fork cannot use its parent's
         self._home = _idle.setdefault(self._key, [])
         try:
             self._pool = self._home.pop()
