@@ -13,6 +13,7 @@ import pytest
 from evoltune.domain import Job
 from evoltune.errors import DomainError
 from evoltune.record import Record, Task
+from evoltune.sandbox import pool as pool_module
 from evoltune.sandbox.fair_queue import Lane
 from evoltune.sandbox.pool import AHEAD, MAX_BATCH, Pool
 from evoltune.sandbox.worker_protocol import WorkerConfig, WorkerLost
@@ -219,11 +220,15 @@ def test_the_others_have_work_while_one_item_is_slow():
     pool.close()
 
 
-def test_a_further_worker_starts_when_work_waits_and_not_before(tmp_path, pool):
+def test_a_further_worker_starts_when_work_waits_and_not_before(tmp_path, pool, monkeypatch):
     before = set(_children())
+    with monkeypatch.context() as patient:
+        patient.setattr(pool_module, "LATE_S", 3600.0)
+        opened = Pool(pool.config, workers=3)
+        assert list(overlaps(opened, "a", "b", "c")) == [["a"], ["b"], ["c"]]
+        assert len(set(_children()) - before) == 1
+        opened.close()
     opened = Pool(replace(pool.config, wait_s=1e6), workers=3)
-    assert list(overlaps(opened, "a", "b", "c")) == [["a"], ["b"], ["c"]]
-    assert len(set(_children()) - before) == 1
     gates = [tmp_path / str(i) for i in range(3)]
     waiting = [
         opened.submit("overlap", [(("same", []), Record(domain="c", task=Task(instruction=f"wait for {gate}")))])

@@ -372,7 +372,9 @@ def test_ctrl_c_ends_the_command_and_all_its_processes(toy, tmp_path):
     partial = tmp_path / "out.jsonl.partial"
     while run.poll() is None and not (partial.exists() and partial.read_bytes().count(b"\n") > 1):
         time.sleep(0.01)
-    family = below(run.pid)
+    # One worker's three processes, and the endless program's.
+    while run.poll() is None and len(family := below(run.pid)) < 4:
+        time.sleep(0.01)
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does
     error = run.communicate(timeout=60)[1]
     assert run.returncode == 130 and error.splitlines()[1:] == [
