@@ -8,6 +8,7 @@ from statistics import fmean
 
 import pytest
 
+import evoltune
 from evoltune.errors import RecipeError, TrainingError
 from evoltune.models.proof import read_template
 from evoltune.recipe import load_recipe
@@ -176,3 +177,23 @@ def test_what_cannot_work_is_refused_before_anything_starts(tmp_path):
         check_rl(load_recipe("smoke/math", ["rl={}", "train.deepspeed=zero3"]))
     with pytest.raises(RecipeError, match="no finished checkpoint"):
         train_policy(load_recipe("smoke/math", ["rl={}"]), prompts=tmp_path / "p", start=tmp_path, out=tmp_path / "o")
+
+
+def test_rows_keep_columns_that_the_first_one_lacks_and_tests_of_another_kind():
+    pytest.importorskip("trl")
+    from evoltune.train.rl.trainer import as_dataset
+
+    ask = [{"role": "user", "content": "Double it."}]
+    rows = [
+        {"prompt": ask, "tests": {"inputs": ["2\n"], "outputs": ["4\n"]}},
+        {"prompt": ask, "tests": "def check(candidate):\n    assert candidate(2) == 4", "entry_point": "f"},
+        {"prompt": ask, "tests": {"inputs": ["3\n", "5\n"], "outputs": ["6\n", "10\n"]}, "reference": "x"},
+    ]
+    read = list(as_dataset(rows))
+    assert [{name: value for name, value in row.items() if value is not None} for row in read] == rows
+    answers = ["print(2 * int(input()))", "def f(x):\n    return 2 * x", "print(int(input()))"]
+    completions = [f"```python\n{answer}\n```" for answer in answers]
+    columns = {name: [row[name] for row in read] for name in ("tests", "entry_point", "reference")}
+    reward = evoltune.reward("code", workers=1)
+    assert reward(completions, [row["prompt"] for row in read], **columns) == [1, 1, 0]
+    reward.close()

@@ -114,7 +114,14 @@ def in_order(rows: Sequence[Row], job: Job) -> Dataset:
     rl = job.recipe.rl
     assert rl is not None
     steps = itertools.islice(endless(len(rows), job.seed), rl.max_steps * rl.prompts_per_step)
-    return Dataset.from_list(list(rows)).select(list(steps))
+    return as_dataset(rows).select(list(steps))
+
+
+def as_dataset(rows: Sequence[Row]) -> Dataset:
+    """Every column of any row, each value as it is: tests may be text in one row and a table of inputs in the next, and a row may
+    lack what the first one has (`Dataset.from_list` reads the columns of the first row alone)."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return Dataset.from_dict({name: [row.get(name) for row in rows] for name in names}, on_mixed_types="use_json")
 
 
 def finish(trainer: Any, guarded: GuardedRun, job: Job, tokenizer: Any, stop: Stop, counts: Counts) -> None:
