@@ -250,8 +250,18 @@ def main() -> int:
             if not passed:
                 sys.exit(f"{group}: the tests fail without any mutant ({how}): nothing can be measured")
             mutants, total = sampled(group, args.sample, args.seed)
+            print(
+                f"{group}: the tests pass in {seconds:.0f} s; {len(mutants)} mutants follow",
+                file=sys.stderr,
+                flush=True,
+            )
             with ThreadPoolExecutor(args.workers) as pool:
-                outcomes = list(pool.map(lambda m, limit=4 * seconds + 20: one(m, limit), mutants))  # type: ignore[misc]
+                outcomes = []
+                for o in pool.map(lambda m, limit=4 * seconds + 20: one(m, limit), mutants):  # type: ignore[misc]
+                    outcomes.append(o)
+                    fate = "dies" if o.died else "survives"
+                    line = f"  {len(outcomes)}: {fate}: {o.mutant.module}:{o.mutant.line}  {o.mutant.before}  ->  {o.mutant.after}"
+                    print(line, file=sys.stderr, flush=True)
             died = sum(o.died for o in outcomes)
             share = died / len(outcomes) if outcomes else 1.0
             print(
