@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,17 @@ def test_what_a_function_does_instead_of_coming_back_is_an_error_in_its_name(fun
         function()
     assert (Path.cwd(), signal.getsignal(signal.SIGALRM)) == (folder, alarm)
     assert not author_calls.is_inside() and signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_call_inside_another_leaves_its_clock_running(monkeypatch):
+    monkeypatch.setattr(author_calls, "SLOW_S", 0.02)
+    monkeypatch.setattr(author_calls, "ENDLESS_S", 0.04)
+    with pytest.raises(DomainError, match=r"^outer does not end"), author_call("outer"):
+        with author_call("inner"):
+            pass
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            pass
 
 
 def test_what_takes_long_is_said_and_comes_back(monkeypatch, capsys):

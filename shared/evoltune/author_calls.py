@@ -153,12 +153,13 @@ def _said_when_slow(whose: str) -> Iterator[None]:
         print(f"  {whose} has been at work for {waited:g} s", file=sys.stderr, flush=True)
 
     before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, SLOW_S, SLOW_S)
+    outer = signal.setitimer(signal.ITIMER_REAL, SLOW_S, SLOW_S)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *outer)
 
 
 def _exit(status: int) -> NoReturn:

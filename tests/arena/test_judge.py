@@ -13,7 +13,7 @@ from evoltune.arena.dialogues import turn_by_turn
 from evoltune.arena.judge import judge_prompt, judge_study
 from evoltune.arena.replies import read_reply
 from evoltune.arena.study import load_study
-from evoltune.errors import BudgetError
+from evoltune.errors import BudgetError, EvoltuneError
 from evoltune.evaluate.suites import load_suite
 from evoltune.record import Task
 
@@ -52,6 +52,20 @@ def test_judged_comparisons_are_not_paid_twice_and_a_budget_stops_in_one_line(tm
     with pytest.raises(BudgetError):
         judge_study(load_study(path), tmp_path / "out")
     assert not (tmp_path / "out" / "study.json").exists()  # it was of other judgements
+
+
+def test_bad_input_leaves_the_result_of_before_and_a_judge_that_is_away_is_not_needed_for_it(
+    tmp_path, openai_server, study_file
+):
+    judge_study(load_study(study_file(f"{openai_server(judge='fair').url}/v1")), tmp_path / "out")
+    before = (tmp_path / "out" / "study.json").read_bytes()
+    judge_study(load_study(study_file()), tmp_path / "out")
+    assert (tmp_path / "out" / "study.json").read_bytes() == before
+    study = load_study(study_file())
+    (tmp_path / "ours.jsonl").write_text("")
+    with pytest.raises(EvoltuneError):
+        judge_study(study, tmp_path / "out")
+    assert (tmp_path / "out" / "study.json").read_bytes() == before
 
 
 def test_a_judge_that_thinks_has_room_for_it_and_is_found_out_once(tmp_path, openai_server, study_file):

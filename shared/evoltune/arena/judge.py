@@ -81,18 +81,18 @@ def judge_study(study: Study, folder: Path, journal: Path | None = None) -> dict
     """Collects answers, judges every comparison, and writes `judgements.jsonl` and `study.json` below `folder`.
 
     `journal`: the folder of the store that keeps the judge's replies; default: `folder`. Raises BudgetError when the judge's
-    budget is used up; judgements are kept, and the same command resumes; until it ends there is no `study.json`.
+    budget is used up; judgements are kept, and the same command resumes; an earlier `study.json` is removed before the first call.
     """
-    (folder / STANDINGS).unlink(
-        missing_ok=True
-    )  # of other judgements; the replies behind it are kept, and give it again
     suite = suite_of(study)
     votes = read_votes(Path(study.human), Path(study.key) if study.key else None) if study.human else []
     answers = collect_answers(study, suite, folder)
     checked = checked_answers(suite, answers, folder) if study.checks else {}
     turns = turn_by_turn(suite)
+    wanted = list(comparisons(study, turns, answers, checked))
+    # A result from here on is of these judgements; the replies behind an earlier one are kept, and would give it again.
+    (folder / STANDINGS).unlink(missing_ok=True)
     with Store.open(journal or folder) as store:
-        judgements = asyncio.run(_judge_all(study, list(comparisons(study, turns, answers, checked)), store))
+        judgements = asyncio.run(_judge_all(study, wanted, store))
         cost = store.spent()
     with jsonl_writer(folder / "judgements.jsonl") as write:
         for judgement in judgements:

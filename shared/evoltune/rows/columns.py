@@ -167,6 +167,7 @@ def _context_lost(row: Mapping[str, Any], context: str) -> str:
 
 def _rendered(row: Mapping[str, Any], prompt: str) -> str:
     """Why a question is none: it ends with the mark by which a prompt template asks for the answer."""
+    # Few questions end so, and the search through a long one takes time.
     asks = row[prompt].rstrip().endswith((":", ">", "]", "assistant", "model", "Response", "Assistant", "Output"))
     found = _ASKS.search(row[prompt]) if asks else None
     return "" if found is None else (

@@ -1,7 +1,7 @@
 """What other columns of a row say against training on its text: another split, a wrong answer, pictures, a question elsewhere.
 
     objection({"instruction": "Answer.", "question": "2 + 2?", "output": "4"}, asked="instruction", texts=["Answer.", "4"])
-    ->  "columns 'instruction' and 'question' both hold a question ..."
+    ->  "columns 'instruction' and 'question' hold different questions ..."
 
 To name such a column as not read would not do: the row would be learnt wrongly.
 """
