@@ -305,7 +305,7 @@ def test_a_chat_template_of_another_family_than_the_base_is_a_warning(template: 
         ("llamafactory", f"model_name_or_path: {base}\ntemplate: {told}\ndataset: a"),
         ("trl", f"model_name_or_path: {base}\nchat_template: {told}\ndataset_name: a/b"),
     ):
-        result = convert(suite, text, domain="general")
+        result = convert(suite, text, domain="general", named=lambda name, _: (name, []))
         assert result.recipe["train"]["template"] == "chat"
         assert [line.key for line in result.lost] == (
             [] if is_own else ["template" if suite == "llamafactory" else "chat_template"]

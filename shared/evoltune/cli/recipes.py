@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ from evoltune.recipe.copying import text_beside
 from evoltune.recipe.load import place_of
 from evoltune.recipe.relative import relocated
 from evoltune.recipe.schema import recipe_schema, reference
+from evoltune.rows.dataset_info import named_dataset
 from evoltune.rows.files import write_file
 from evoltune.run.named_files import check_named_files
 from evoltune.run.paths import user_path
@@ -144,7 +146,9 @@ def _import(args: argparse.Namespace) -> None:
         text = args.file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{args.file}: cannot be read: {error}") from error
-    result = convert(args.source, text, args.domain, name=str(args.file))
+    result = convert(
+        args.source, text, args.domain, name=str(args.file), named=partial(named_dataset, recipe=args.file)
+    )
     # The other suite's paths are relative to the working directory, ours to the file that is written.
     recipe = relocated(result.recipe, Recipe, args.out.parent) if args.out else result.recipe
     dumped = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)

@@ -10,19 +10,35 @@ of fate `lost` says what does not; another kind of training, or another base, is
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
 import yaml
 
 from evoltune.errors import RecipeError, nearest
-from evoltune.recipe.convert_groups import GROUPS, Fate, Line
+from evoltune.recipe.convert_datasets import Named, axolotl_dataset, llamafactory_dataset, trl_dataset
+from evoltune.recipe.convert_groups import (
+    Fate,
+    Group,
+    Line,
+    axolotl_method,
+    full_precision,
+    llamafactory_method,
+    schedule,
+    targets,
+    trl_method,
+    warmup,
+)
 from evoltune.recipe.convert_values import CONVERTERS
 
 SUITES = ("axolotl", "llamafactory", "trl")
 
-
+GROUPS: Mapping[str, tuple[Group, ...]] = {
+    "axolotl": (axolotl_method, targets, schedule, warmup, full_precision, axolotl_dataset),
+    "llamafactory": (llamafactory_method, schedule, warmup, llamafactory_dataset),
+    "trl": (trl_method, targets, schedule, warmup, full_precision, trl_dataset),
+}
 _SPEED = ("deepspeed", "attn_implementation", "report_to", "logging_steps", "save_steps", "save_total_limit")
 """Keys of ours that do not decide what is learnt."""
 _UNKNOWN = "not known here, so nothing of it is carried over: look up whether it changes what is learnt"
@@ -84,8 +100,8 @@ class Table:
     """Keys whose empty value is a setting of its own -> what is lost by it."""
 
 
-def convert(suite: str, text: str, domain: str, name: str = "") -> Conversion:
-    """Converts the text of another suite's training YAML.
+def convert(suite: str, text: str, domain: str, name: str = "", named: Named | None = None) -> Conversion:
+    """Converts the text of another suite's training YAML. `named`: looks up LLaMA-Factory's names of datasets.
 
     Raises:
         RecipeError: It is not a mapping, names no base, or asks for a kind of training that there is not here.
@@ -103,7 +119,7 @@ def convert(suite: str, text: str, domain: str, name: str = "") -> Conversion:
     train: dict[str, Any] = {}
     grouped: dict[str, list[Line]] = {}
     for group in GROUPS[suite]:
-        values, lines = group(given)
+        values, lines = (partial(group, named=named) if group is llamafactory_dataset else group)(given)
         train |= values
         for line in lines:
             grouped.setdefault(line.key.partition(".")[0].partition("[")[0], []).append(line)

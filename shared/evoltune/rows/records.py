@@ -17,8 +17,9 @@ from evoltune.errors import DataError
 from evoltune.recipe import Recipe, Source
 from evoltune.record import Answer, Json, Record
 from evoltune.rows.columns import RESPONSE_COLUMNS, Conversation, lost_answer, recognise
+from evoltune.rows.dataset_info import refuse_unfit
 from evoltune.rows.dumps import read_any
-from evoltune.rows.readers import BadRow, in_full, read_located, refuse_other_splits
+from evoltune.rows.readers import BadRow, in_full, read_located
 
 
 def seed_records(recipe: Recipe, domain: Domain) -> Iterator[Record]:
@@ -26,7 +27,7 @@ def seed_records(recipe: Recipe, domain: Domain) -> Iterator[Record]:
     path = recipe.seeds.path
     refs = (path,) if isinstance(path, str) else path or ()
     for ref in refs:
-        refuse_other_splits(ref)
+        refuse_unfit(ref)
     rows = (record for ref in refs for record in read_records(ref, domain)) if refs else seeds_of(domain)
     return islice(rows, recipe.seeds.limit or None)
 

@@ -12,8 +12,9 @@ from evoltune.curate.select import check_quotas
 from evoltune.errors import DataError, RecipeError, TrainingError, naming, require
 from evoltune.models.locate import ModelRef, base_config
 from evoltune.recipe import Recipe
+from evoltune.rows.dataset_info import refuse_unfit
 from evoltune.rows.dumps import read_any
-from evoltune.rows.readers import BadRow, refuse_other_splits
+from evoltune.rows.readers import BadRow
 from evoltune.text.vectors import PACKAGED, locate_model
 
 
@@ -38,7 +39,7 @@ def _check_mix(recipe: Recipe) -> None:
 
 
 def _check_a_row(ref: str) -> None:
-    refuse_other_splits(ref)
+    refuse_unfit(ref)
     bad: list[BadRow] = []
     if next(iter(read_any(ref, bad)), None) is None and not bad:
         raise DataError(f"{ref}: holds no row")

@@ -25,8 +25,9 @@ from evoltune.evolve.loop import evolve_step, operators_of
 from evoltune.evolve.tries import check_tries
 from evoltune.recipe import Recipe, Teacher, dump_recipe
 from evoltune.record import Task, digest
+from evoltune.rows.dataset_info import refuse_unfit
 from evoltune.rows.files import read_json, write_file
-from evoltune.rows.readers import read_located, refuse_other_splits
+from evoltune.rows.readers import read_located
 from evoltune.rows.records import seed_records
 from evoltune.run.dev_suite import refuse_overlap, refuse_reported
 from evoltune.run.later_stages import check_later
@@ -321,7 +322,7 @@ class Run:
             with naming(
                 "train.dataset" if given and not user_path(rows).exists() else ""
             ):  # errors of rows name the file
-                refuse_other_splits(rows)
+                refuse_unfit(rows)
                 checked = [messages_of(row, where) for where, row in islice(read_located(rows), _CHECKED_ROWS)]
                 if not checked:
                     raise DataError(f"{rows}: holds no row to train on")
