@@ -9,6 +9,7 @@ import pytest
 
 from evoltune.curate.sources import read_decisions
 from evoltune.errors import DataError
+from evoltune.report import html
 from evoltune.report.comparison_page import write_comparison
 from evoltune.report.pages import write_report, write_review
 from evoltune.report.run_data import read_run
@@ -35,6 +36,15 @@ def large_page(large) -> Path:
 @pytest.fixture(scope="module")
 def hostile_page(make_run, tmp_path_factory) -> Path:
     return write_report(make_run(tmp_path_factory.mktemp("hostile") / "run", 24, HOSTILE))
+
+
+def test_the_script_of_the_charts_is_put_together_once(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("EVOLTUNE_CACHE", str(tmp_path / "cache"))
+    made = html.chart_script.__wrapped__()
+    (kept,) = (tmp_path / "cache").iterdir()
+    assert kept.read_text(encoding="utf-8") == made and "vegaEmbed" in made and "</script" not in made
+    kept.write_text("// kept")
+    assert html.chart_script.__wrapped__() == "// kept"
 
 
 def test_the_page_shows_the_ledger_scores_and_losses_of_the_run(small: Path, small_page: Path):

@@ -3,12 +3,15 @@
 import base64
 import gzip
 import json
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
 from evoltune.errors import require
 from evoltune.report.charts import Spec
+from evoltune.rows.files import cache_folder, write_file
 
 
 def templates() -> Any:
@@ -29,7 +32,9 @@ def render(template: str, **values: Any) -> str:
 def render_with_charts(template: str, specs: dict[str, Spec], *, scripts: tuple[str, ...] = (), **values: Any) -> str:
     """A page whose elements with `data-chart="NAME"` are filled with `specs[NAME]` in the browser."""
     script = "".join(map(static, ("charts.js", *scripts)))
-    return render(template, css=static("page.css"), vega=_vega(), script=script, charts=embedded_json(specs), **values)
+    return render(
+        template, css=static("page.css"), vega=chart_script(), script=script, charts=embedded_json(specs), **values
+    )
 
 
 def embedded_json(value: object) -> str:
@@ -47,10 +52,18 @@ def static(name: str) -> str:
 
 
 @cache
-def _vega() -> str:
-    """Vega, Vega-Lite and vega-embed as one script, from the copy that vl-convert brings."""
+def chart_script() -> str:
+    """Vega, Vega-Lite and vega-embed as one script, from the copy that vl-convert brings. It is kept in the cache: vl-convert takes two
+    seconds of CPU to put it together."""
     require("the charts of an HTML page", "report", "vl_convert")
     import vl_convert
 
-    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return bundle.replace("</script", "<\\/script")
+    kept = cache_folder() / f"vega-{version('vl-convert-python')}.js"
+    try:
+        return kept.read_text(encoding="utf-8")
+    except OSError:
+        pass
+    made: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
+    with suppress(OSError):  # a cache that nobody can write to
+        write_file(kept, made.encode())
+    return made
