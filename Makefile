@@ -38,7 +38,10 @@ check: $(VENV)/.test
 
 test: check tests
 
+# The tests start our code in hundreds of processes. Where PYTHONDONTWRITEBYTECODE is set, as in many images, each would compile it
+# anew: 1.7 s of processor time, instead of 0.6 s, for what `evoltune run` imports.
 tests: $(VENV)/.test
+	$(BIN)/python -m compileall -q shared domains examples
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25 -m "not slow"
 
 # What needs no torch, on the other supported Pythons that are at hand.
