@@ -7,7 +7,8 @@
 The run's SFT checkpoint is trained on the run's own tasks by three rewards: the verifier alone, the verifier times the least step
 reward, and both times the instruction reward; each with several seeds. Each result is scored on the held-out problems of the run,
 which share no template and no equation with its tasks, and compared with the SFT checkpoint problem by problem: the mean over
-seeds, with the interval over problems. With `rl.algorithm=dpo reward=null` the seeds share their pairs. What is finished is not trained
+seeds, with the interval over problems. Twice: by `--answers` answers to each problem at the temperature of the training, whose expected
+reward is what the policy was optimised for, and by the greedy answer. With `rl.algorithm=dpo reward=null` the seeds share their pairs. What is finished is not trained
 again, so that two processes can share the work: a model as small as this one trains fastest with a thread a process (OMP_NUM_THREADS=1).
 """
 
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="default: RUN/reinforcement")
     parser.add_argument("--rewards", nargs="+", choices=REWARDS, default=list(REWARDS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--answers", type=int, default=4, help="sampled to each problem, beside the greedy one")
     args = parser.parse_args()
     recipe, out = load_recipe(args.recipe, args.settings), args.out or args.run / "reinforcement"
     assert recipe.rl is not None
@@ -54,18 +56,31 @@ def main() -> None:
     export_prompts(rows, prompts, "trl")
     if recipe.rl.algorithm == "dpo":
         write_pairs(work, rows, pairs := out / PAIRS)
-    evaluate(recipe, str(work.checkpoint), out / "sft", baseline=False)
+    ways = {"greedy": recipe}
+    if args.answers:
+        sampling = msgspec.structs.replace(recipe.eval, n=args.answers, temperature=recipe.rl.temperature)
+        ways[f"{args.answers} sampled"] = msgspec.structs.replace(recipe, eval=sampling)
+    score(ways, work.checkpoint, out / "sft")
     for reward in args.rewards:
         for seed in args.seeds:
-            train_and_score(work, reward, seed, (prompts, pairs), out / reward / str(seed))
+            train_and_score(work, ways, reward, seed, (prompts, pairs), out / reward / str(seed))
     print(
-        "| reward | seeds | SFT | after RL | gain (95% over problems) | of each seed |\n|---|---:|---:|---:|---:|---|"
+        "| reward | answers | seeds | SFT | after RL | gain (95% over problems) | of each seed |\n|---|---|---:|---:|---:|---:|---|"
     )
     for reward in args.rewards:
-        print(row(recipe, reward, out, args.seeds), flush=True)
+        for way in ways:
+            print(row(recipe, reward, way, out, args.seeds), flush=True)
 
 
-def train_and_score(work: Run, reward: str, seed: int, rows: tuple[Path, Path | None], out: Path) -> None:
+def score(ways: dict[str, Recipe], model: Path, out: Path) -> None:
+    """Scores a checkpoint in each way of answering."""
+    for way, recipe in ways.items():
+        evaluate(recipe, str(model), out / way.replace(" ", "-"), baseline=False)
+
+
+def train_and_score(
+    work: Run, ways: dict[str, Recipe], reward: str, seed: int, rows: tuple[Path, Path | None], out: Path
+) -> None:
     """Trains the policy by this reward and scores it, where that is not done yet. A run that a guard stops has no score."""
     parts = REWARDS[reward]
     models = {folder.removeprefix("reward-"): work.folder / folder for folder in parts}
@@ -76,31 +91,32 @@ def train_and_score(work: Run, reward: str, seed: int, rows: tuple[Path, Path | 
     try:
         prompts, pairs = rows
         train_policy(recipe, prompts=prompts, start=work.checkpoint, out=out / RL, rewards=models, pairs=pairs)
-        evaluate(recipe, str(out / RL), out / "after", baseline=False)
+        score(ways, out / RL, out)
     except TrainingError as error:
         print(f"{reward}, seed {seed}: {error}", file=sys.stderr)
     print(f"{reward}, seed {seed}: {summary(out / RL / METRICS)}", file=sys.stderr, flush=True)
 
 
-def row(recipe: Recipe, reward: str, out: Path, seeds: list[int]) -> str:
-    """The reward's line of the table."""
-    places = [place for seed in seeds if (place := out / reward / str(seed) / "after").is_dir()]
+def row(recipe: Recipe, reward: str, way: str, out: Path, seeds: list[int]) -> str:
+    """The line of the table for a reward and a way of answering."""
+    folder = way.replace(" ", "-")
+    places = [place for seed in seeds if (place := out / reward / str(seed) / folder).is_dir()]
     if not places:
-        return f"| {reward} | 0 of {len(seeds)} | | | | |"
-    before, *after = (solved(place) for place in (out / "sft", *places))
+        return f"| {reward} | {way} | 0 of {len(seeds)} | | | | |"
+    before, *after = (solved(place) for place in (out / "sft" / folder, *places))
     problems = sorted(before)
     means = [fmean(found[p] for found in after) for p in problems]
     result = paired([before[p] for p in problems], means, recipe.seed)
     each = ", ".join(f"{100 * fmean(found[p] - before[p] for p in problems):+.1f}" for found in after)
     low, high = (100 * bound for bound in result.interval)
     return (
-        f"| {reward} | {len(after)} of {len(seeds)} | {result.a:.1%} | {result.b:.1%} "
+        f"| {reward} | {way} | {len(after)} of {len(seeds)} | {result.a:.1%} | {result.b:.1%} "
         f"| {100 * result.difference:+.1f} points ({low:+.1f} to {high:+.1f}) | {each} |"
     )
 
 
 def solved(place: Path) -> dict[str, float]:
-    """Problem -> solved or not, of all suites."""
+    """Problem -> share of its answers that solve it, of all suites."""
     scores = load_scores(place)["suites"]
     return {f"{name} {p}": v for name, entry in scores.items() for p, v in solved_problems(place, name, entry).items()}
 
