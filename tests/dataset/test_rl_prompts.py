@@ -61,6 +61,29 @@ def test_every_form_judges_answers_as_the_row_itself_does(form, rows, tmp_path, 
     assert [turn["role"] for turn in turns[1]] == ["system", "user"] and turns[0][-1]["content"] == "2+3?"
 
 
+@pytest.mark.parametrize("form", sorted(PROMPT_FORMS))
+def test_the_datasets_library_loads_every_form_with_all_that_verifies(form, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    tests = ("assert f(1) == 2", {"inputs": ["1", 2], "outputs": [["3"], None]}, ["assert f(1) == 2"], "[1]")
+    columns = [{"tests": value, "entry_point": "f"} for value in tests]
+    columns += [{"reference": value} for value in ("a", 4.5, 7)]
+    asked = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "Write f."})
+    prompts = [
+        VerifiablePrompt(id=str(i), domain="code", messages=asked[i % 2 :], columns=held)
+        for i, held in enumerate(columns)
+    ]
+    out = tmp_path / "o.jsonl"
+    assert export_prompts(prompts, out, form) == len(prompts)
+    rows = datasets.load_dataset("json", data_files=str(out), split="train", cache_dir=str(tmp_path / "cache"))
+    for row, held in zip(rows, columns, strict=True):
+        if form == "open-instruct":  # one column for either, without the name of the function
+            held, found = {"ground_truth": next(iter(held.values()))}, row
+        else:
+            found = {**row, **truths("trl" if form == "nemo-gym" else form, row)}
+        for name, value in held.items():
+            assert found[name] in (value, json.dumps(value))
+
+
 def test_rows_that_nothing_can_verify_are_counted_and_left_out(tmp_path, capsys):
     path = tmp_path / "rows.jsonl"
     path.write_text('{"question": "Why?"}\n{"question": "2+3?", "reference": "5"}\n')

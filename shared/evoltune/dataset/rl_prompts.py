@@ -165,13 +165,43 @@ def export_prompts(prompts: Iterable[VerifiablePrompt], target: Path, form: str)
     """Writes prompts as JSONL in a trainer's form; returns their number. Raises DataError where there is none."""
     if form not in PROMPT_FORMS:
         raise DataError(f"form {form!r}: {nearest(form, PROMPT_FORMS)}")
-    count = 0
+    rows = with_one_type([PROMPT_FORMS[form](prompt, index) for index, prompt in enumerate(prompts)])
+    if not rows:
+        raise DataError(f"{target}: no row has a reference or tests: nothing would be verified, so nothing is written")
     with jsonl_writer(target) as write:
-        for index, prompt in enumerate(prompts):
-            write(PROMPT_FORMS[form](prompt, index))
-            count += 1
-        if not count:
-            raise DataError(
-                f"{target}: no row has a reference or tests: nothing would be verified, so nothing is written"
-            )
-    return count
+        for row in rows:
+            write(row)
+    return len(rows)
+
+
+def with_one_type(rows: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """The rows with the same columns in each, and one type in a column, as `datasets` needs them.
+
+    A column stays as it is where it holds text only, whole numbers, fractions, lists of texts, or one structure of message lists;
+    else what is no text becomes JSON text, which verifiers read as what it holds: tests may be text in one row and a table of
+    inputs in the next.
+    """
+    kinds: dict[str, set[str]] = {}
+    for row in rows:
+        for name, value in row.items():
+            kinds.setdefault(name, set()).add("structure" if name in _OURS else _kind(value))
+    as_text = {name for name, found in kinds.items() if len(found - {"none"}) > 1 or "other" in found}
+    return [
+        {
+            name: json.dumps(value) if name in as_text and not isinstance(value, str | None) else value
+            for name, value in ((name, row.get(name)) for name in kinds)
+        }
+        for row in rows
+    ]
+
+
+_OURS = ("prompt", "messages", "reward_model", "extra_info", "responses_create_params")
+"""Columns that a form gives one structure in each row."""
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
+        return "texts"
+    return type(value).__name__ if isinstance(value, str | bool | int | float) else "other"
