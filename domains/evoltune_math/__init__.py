@@ -13,9 +13,9 @@ from evoltune_math.answers.policy import DEFAULT
 from evoltune_math.benchmarks import BENCHMARKS
 from evoltune_math.confirmation import confirm
 from evoltune_math.eliminators import ELIMINATORS
-from evoltune_math.extraction import extract, stated_reference
 from evoltune_math.operators import ANSWER_PROMPT, EVIDENCE, OPERATORS, stand_in
 from evoltune_math.overlap import skeleton
+from evoltune_math.references import extract, stated_reference
 from evoltune_math.scorers import profiles
 from evoltune_math.seeds import seeds
 from evoltune_math.steps import check_steps, route

@@ -9,16 +9,14 @@ It does not depend on the reference. It takes time linear in the response.
 import re
 from collections import deque
 
-from evoltune.record import Task
 from evoltune.text.responses import final_text
 from evoltune_math.answers.reading.cleanup import repair_escapes, shorten_blanks, without_emphasis
-from evoltune_math.answers.units import known
+from evoltune_math.answers.units import known, part
 from evoltune_math.boxes import Found, boxed, last_box, tagged
 from evoltune_math.claims import NOTHING, claim, stated
 from evoltune_math.prose import (
     ALL_REALS,
     FORMULA,
-    MAX_BARE_WORDS,
     NUMBER,
     WORD,
     formula_content,
@@ -29,12 +27,12 @@ from evoltune_math.prose import (
     non_math_words,
     refuses,
     spelled_number,
+    states_cases,
     without_modifier,
 )
 
 MAX_TAIL = 40_000  # characters at the end of a response that are searched; answers stand at the end
 MAX_CONCLUSION = 1_000
-MAX_NAMING_WORDS = 3  # `5 identical layers` is no sentence
 MAX_NEAR = 40
 MAX_NUMBERS = 3  # how many are looked at, from the end, if the text denies them
 MAX_SENTENCE = 300  # an answer in words may be a sentence or two
@@ -52,7 +50,7 @@ _LABEL = re.compile(
 )
 """What a label after a box looks like; without it nothing there is searched."""
 _OPTION_LETTER = re.compile(r"[*$\s]*(?:\\(?:text|mathrm|textbf|mathbf)\{)?\(?[A-J]\)?\}?[*$.\s]*")
-_ANSWERED = re.compile(r"boxed|####|answer(?:\*\*)?\s{0,3}(?::|is\b)|</answer>", re.I)
+ANSWERED = re.compile(r"boxed|####|answer(?:\*\*)?\s{0,3}(?::|is\b)|</answer>", re.I)
 _NEXT_QUESTION = re.compile(
     r"\n[^\S\n]*(?:#{1,4}\s*)?\**(?:(?:next|new|another)\s+)?(?:problem|question|exercise|example|q|human|user|instruction|input)\**(?:\s*\d{1,4})?(?:\s*\*+)?\s*[:.\n]"
     r"|\n[^\S\n]*\n(?:find|compute|calculate|determine|evaluate|solve|simplify|what (?:is|are)|how (?:many|much))\b[^\n]*\n\s*\**(?:solution|answer)\b",
@@ -64,10 +62,6 @@ _ASIDE = re.compile(r"\s*,?\s*\b(?:(?:and )?not|but|rather than|instead of)\b[^,
 _NOT_ANOTHER = re.compile(r"([\d$}](?:\s[A-Za-z]{1,12})?)\s*,?\s+(?:and\s+)?not\s+[^,;]*\d[^,;]*$", re.I)
 """`7, not 5` at the end of an answer."""
 _CONTRACTED = re.compile(r"(^\W*|[,;.:]\s)(it|that|there)['’]s\b", re.I)
-_NAMING = re.compile(r"(?:\b(?:is|are|was|equals)|=)[\s$\\(]*$")
-"""What stands before the one value that a sentence names: `Thus the total is $45.`"""
-_CONDITIONED = re.compile(r"\b(?:but|only (?:if|when)|unless|provided|except)\b", re.I)
-"""What makes the value before it hold under a condition: `There are 3 ways, but only if n is odd`."""
 _DENIED = re.compile(r"(?:\b(?:not|cannot|never|might|may|could)|n['’]t)\s*$", re.I)
 _REASON = re.compile(r"[^.!?\n]*\b(?:since|because)\b[^.!?\n]*", re.I)
 _CLAUSE = re.compile(r",\s+(?:so|and so|thus|hence|therefore)\b[^\d$\\]*", re.I)
@@ -79,7 +73,7 @@ _LISTED = re.compile(r", (?:and|or) |\n\s*[-*]\s")
 _OUT_OF = re.compile(r"(?<![\w.])\d+ (?:[a-z]+ )?(?:out )?of (?:the |these |his |her |their )$")
 """Before the second number of `12 out of the 30 apples`."""
 _PARTS = re.compile(
-    r"(?<![\d.])(\d+\s(?:hours?|days?|weeks?|years?|feet|foot|minutes?)(?:,|\sand)?\s\d+\s(?:minutes?|hours?|days?|months?|inch(?:es)?|seconds?))(?:\s[a-z]+){0,3}\.?\s*$"
+    r"(?<![\d.])(\d[\d,.]*\s([A-Za-z]{1,8})(?:,|\sand|,\sand)?\s\d[\d.]*\s([A-Za-z]{1,8}))(?:\s[a-z]+){0,3}\.?\s*$"
 )
 """`4 hours and 30 minutes` at the end."""
 _LETTERED = re.compile(r"\(?[A-J][.)]\)?\s-?\$?\d[\w.,/ %$°]{0,40}")
@@ -90,9 +84,8 @@ _MONEY = re.compile(
     r"(?<![\\$\w])\$(?=\d[\d,]*(?:\.\d+)?(?:\s+(?!mod\b)[A-Za-z]{2,}(?![\w\s]*\$(?!\d))|/[a-z]{3}|[.,;:!?)]?(?:\s|$)(?![^$\n]{0,20}\$(?!\d))))"
 )
 """A dollar sign that is money: no formula starts here."""
-_LINE_LABEL = re.compile(r"(?:^|\n)[ \t]*[^\W\d_]+[ \t]*[:：][ \t]*$")
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
-_PHRASE = re.compile(
+PHRASE = re.compile(
     r"(?:final |correct |right )?(?:answer|result|answers|\bans(?=\.?\s?[:=]))\*{0,2}\s{0,3}(?:(?:is|are)(?!n['’]t)|=|:|：|to the (?:question|problem) is)?(?!n['’]t|sn['’]t)\s{0,3}[:：=]?\*{0,2}\s{0,9}(?=\S)"
     r"|\b(?:final|requested|required|desired|wanted|sought)(?: [a-z]+){1,3}? is\s{0,3}(?=[\d$\\-])"
     r"|^#{1,6}[ \t]*\*{0,2}(?:final )?answer\*{0,2}[ \t]*:?[ \t]*\n\s{0,9}(?=\S)"
@@ -101,14 +94,13 @@ _PHRASE = re.compile(
     re.I | re.M,
 )
 """`the answer is`, in the languages that models answer in."""
-_ANSWER_LINE = re.compile(r"\W*(?:the\s)?(?:final\s)?answer(?:\sis)?\s?:", re.I)
 _STATES = re.compile(r"^#|is|are|=|:|：|是|为|は|est|ist|\bes\b|lautet|है|هو|هي|ответ", re.I)
 """What makes a phrase a statement of the answer, also if no formula or number follows at once."""
 _UNIT_AFTER = re.compile(r"[ ~]?(?!in\b)([A-Za-z]{2,12}|g)[²³]?(?![\w/^*-])")
 _EMOJI = re.compile("[✅✔☑✓⭐✨\U0001f300-\U0001faff\ufe0f]\\s*")
 _CLOSING = re.compile(r"(?:i hope it is correct|hope this helps).*$", re.I | re.S)
 _CONCLUSION = re.compile(r"\b(?:so|therefore|thus|hence|answer|total|in total|there are)\b[^\n]*$", re.I)
-_TRUTH_VALUE = re.compile(
+TRUTH_VALUE = re.compile(
     r"(yes|no|true|false)\s*[,.;:—-]\s*(?:because|since|as|it|the|this|there|they|we|for|so)\b", re.I
 )
 _JAPANESE_END = re.compile(r"(?:です|である|だ|입니다|이다)[。.]?$")
@@ -125,63 +117,7 @@ _OPTION = re.compile(
 _VERB = re.compile(r"\b(?:is|are|equals|be|was|will be|becomes)\b\s*:?")
 _VERB_OR_EQUALS = re.compile(r"\b(?:is|are|equals|be)\b|=")
 _FIRST_END = re.compile(r"[!?](?=\s+[A-Z]|\s*$)|\.(?=\s+[A-Z(*]|\s*\n|\s*$)|\n|。")
-_NO_VALUE = re.compile(
-    r"[\s$\"'(\[*]*(?:\\text\{\s*)?(?:"
-    r"(?:(?:all |the |your |sample |student )?(?:answers?|responses?|solutions?|results?|explanations?|examples?|methods?|reasons?|estimates?)\b[^.]{0,30}\b(?:var(?:y|ies)|differ)\b)"
-    r"|(?:please |for an? \w+,? )?(?:see|refer|check|discuss|explain|describe|compare|draw|sketch|graph|plot|show|shown|prove|consult|ask|look|verify|justify|construct|note that|observe)\b(?! *[,.]?$)"
-    r"|(?:because|since|so that|in order to|due to)\b|it (?:depends|varies)\b|(?:the )?(?:proof|q\.?\s?e\.?\s?d)\b\W*$"
-    r"|(?:the |a )?(?:graph|figure|diagram|table|picture|image|drawing|proof|explanation|solution|answer|work|construction)s? (?:is |are |as )?(?:shown|given|below|above|attached|omitted|provided|left|not (?:given|provided|shown|available|included))\b"
-    r"|no (?:answer|reference|explanation|proof)s? ?(?:(?:is |was )?(?:given|provided|available|needed|required|shown)|key)?\W*$"
-    r"|(?:proof |details? |answer )?(?:omitted|left (?:as an exercise|to the reader))\b|(?:open[- ]ended|personal|teacher|student|individual)\b[\w ]{0,30}\b(?:question|answer|response|work|check|choice)s?\b"
-    r"|(?:n/?a|not (?:available|applicable|provided|given)|tbd|todo|to be determined)\W*$)",
-    re.I,
-)
-"""How a reference begins that gives no value: `Answers may vary.`, `See the graph`, `because it rains`."""
-
-
-def extract(task: Task, response: str) -> str | None:
-    """`Domain.extract`: the candidate answer; None is counted apart from a wrong one."""
-    found = find_for(task.reference, response)
-    return found.text if found is not None else None
-
-
-def find_for(reference: str | None, response: str) -> Found | None:
-    """`find`, but a response that is the reference word for word is not searched for a part of it."""
-    if reference is not None and response.strip() == reference.strip() and is_prose(reference):
-        return Found(response.strip(), "bare")
-    return find(response)
-
-
-def stated_reference(solution: str) -> str | None:
-    """`Domain.reference_in`: the answer that a worked solution marks as such, in a box, behind `####`, in a tag or as `The answer
-    is: 5`; None where it would have to be guessed."""
-    found = find(solution)
-    if found is None:
-        return None
-    is_marked = found.method in ("boxed", "hashes", "tagged")
-    last_line = solution.strip().rpartition("\n")[2]
-    return found.text if is_marked or (found.method == "phrase" and _ANSWER_LINE.match(last_line)) else None
-
-
-def is_prose(reference: str) -> bool:
-    """Whether a reference is a statement in words, of which no part is marked as the answer."""
-    if _NO_VALUE.match(reference) and not (_ANSWERED.search(reference) or any(c.isdigit() for c in reference)):
-        return True
-    if reference.count(" ") < MAX_NAMING_WORDS or "\n" in reference.strip():  # several lines are a worked solution
-        return False
-    words = non_math_words(reference)
-    if len(words) <= MAX_NAMING_WORDS or _ANSWERED.search(reference) or _PHRASE.search(reference):
-        return False
-    found = find(reference)
-    if found is None or found.method == "bare":
-        return found is None or len(words) > MAX_BARE_WORDS
-    before, _, after = reference.rpartition(found.text)
-    if _LINE_LABEL.search(before) and not after.strip():  # a solution whose last line is `A: 18`
-        return False
-    names_one_value = _NAMING.search(before) and not any(c.isdigit() for c in before + after)
-    if _CONDITIONED.search(after):
-        return True
-    return not (names_one_value or _TRUTH_VALUE.match(reference))
+_LAST_SENTENCE = re.compile(r"(?<=[.!:])\s+(?=[A-Z$\d\\-])")
 
 
 def find(response: str) -> Found | None:
@@ -204,7 +140,7 @@ def find(response: str) -> Found | None:
 def _before_next_question(text: str) -> str:
     """The text up to a question that the model asks itself after its answer, and then answers too."""
     for found in _NEXT_QUESTION.finditer(text):
-        if _ANSWERED.search(text, 0, found.start()):
+        if ANSWERED.search(text, 0, found.start()):
             return text[: found.start()]
     return text
 
@@ -248,17 +184,22 @@ def _stated(text: str) -> Found | None:
         text = _CONTRACTED.sub(r"\1\2 is", text)
     if "$" in text:
         text = _MONEY.sub(r"\\$", text)
+    if states_cases(text):
+        return Found(text, "bare")
     marked = _LETTER_A.search(text)
     if marked:
         return Found(marked[1], "phrase")
     if _LETTERED.fullmatch(text):
         return Found(text, "bare")
-    truth = _TRUTH_VALUE.match(text)
+    truth = TRUTH_VALUE.match(text)
     if truth and len(text) <= MAX_SENTENCE and "nswer" not in text:
         return Found(truth[1], "phrase")
     phrase = _phrase(text)
     if phrase is not None:
         return phrase
+    last = text.rstrip().rpartition("\n")[2]
+    if by_cases := next((part for part in (last, _LAST_SENTENCE.split(last)[-1]) if states_cases(part)), None):
+        return Found(by_cases, "bare")
     if (
         " " in text
         and len(text) <= MAX_SENTENCE
@@ -356,7 +297,7 @@ def _is_reason(text: str, formula: re.Match[str], following: re.Match[str]) -> b
 def _phrase(text: str, after_box: bool = False) -> Found | None:
     """What follows the last `the answer is`, `Answer:`, `答案是` ...; `after_box`: only what names an answer or a result."""
     last = None
-    for found in _PHRASE.finditer(text):
+    for found in PHRASE.finditer(text):
         if after_box and not _LABEL.match(
             found[0][found[0].lower().find("answer") :] if "nswer" in found[0] else found[0]
         ):
@@ -372,6 +313,8 @@ def _phrase(text: str, after_box: bool = False) -> Found | None:
     sentence = _ASIDE.sub("", _first_part(text[last.end() :].strip().lstrip("*").strip()))
     if not sentence:
         return None
+    if states_cases(sentence):
+        return Found(sentence, "phrase")
     sentence = _ABOUT.sub(r" \\approx ", sentence)
     if _DECIMAL_COMMA.fullmatch(sentence) and _USES_COMMA.match(last[0].lower()):
         return Found(sentence.replace(",", "."), "phrase")
@@ -427,10 +370,11 @@ def _first_sentence(text: str) -> Found | None:
 
 def _conclusion(text: str) -> Found | None:
     """The end of the last sentence, after `is` or `=`; several named values, or several parts of one, together."""
-    if together := _NAMED_VALUES.search(text, max(0, len(text) - MAX_SENTENCE)) or _PARTS.search(
-        text, max(0, len(text) - MAX_SENTENCE)
-    ):
+    start = max(0, len(text) - MAX_SENTENCE)
+    if together := _NAMED_VALUES.search(text, start):
         return Found(_LISTED.sub(", ", together[1]), "phrase")
+    if (parts := _PARTS.search(text, start)) and part(parts[3], parts[2]) is not None:
+        return Found(parts[1], "phrase")
     last = text.rstrip(" .\n").rpartition("\n")[2]
     sentence = re.split(r"\.\s", last)[-1]
     verb = last_match(_VERB_OR_EQUALS, sentence)

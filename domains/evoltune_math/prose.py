@@ -6,14 +6,14 @@ is_bare_answer("12 apples")  ->  True;    is_sentence("He buys 3 apples a day") 
 import re
 from itertools import pairwise
 
-from evoltune_math.answers.kinds import Text
+from evoltune_math.answers.kinds import Text, Value
 from evoltune_math.answers.reading.cleanup import to_ascii, unwrapped
 from evoltune_math.answers.reading.reader import read
 from evoltune_math.answers.reading.special_forms import is_special_text
 from evoltune_math.answers.units import SHORT_UNITS
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, MODIFIERS, number_in_words, word_set
 
-ALL_REALS = re.compile(r"(?:x\s+is\s+)?(?:the\s+set\s+of\s+)?all\s+real", re.I)
+ALL_REALS = re.compile(r"(?:x\s+is\s+)?(?:the\s+set\s+of\s+)?(?:all|every|any)\s+real", re.I)
 _PRONOUN = re.compile(r"(?:he|she|they|we|you|there)\s", re.I)
 _SIGNS = re.compile(r"[=<>+*/^]")
 _TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|textbf|operatorname|mbox|begin|end|textrm)\*?\s*\{[^{}]*\}")
@@ -24,6 +24,10 @@ _SHORT_PROSE = frozenset(["is", "it", "we", "so", "no", "to", "of"])
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|。")
 MAX_MODIFIER = 200
 MAX_SPELLED = 120
+MAX_CASES_TEXT = 300
+_CASE_WORDS = re.compile(
+    r"\b(?:if|when|for|where|whenever)\b.+?\b(?:if|when|for|where|whenever|otherwise|else|case)\b", re.I
+)
 _SPELLING = re.compile(r"[a-z]+(?:-[a-z]+)*(?:['’][a-z]+)?")
 _UNDECIDED = frozenset(
     ("or", "if", "some", "each", "every", "per", "of", "no", "might", "may", "could", "isn't", "aren't")
@@ -37,7 +41,7 @@ FORMULA = re.compile(r"\$\$(.{1,1500}?)\$\$|(?<!\\)\$([^$]{1,1500})\$|\\\((.{1,1
 NUMBER = re.compile(
     r"(?<![\w.,:])\d{1,4}(?::\d{1,4})+(?![\w:])(?:\s?[ap]\.?\s?m\b\.?)?|"
     r"(?<![\w.,/])-?\d{1,9}\s\d{1,9}/\d{1,9}(?![\w/])|"
-    r"(?<![\w.,])-?(?:(?:\\?\$|[€£₹])\s?)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+|\s?\\?%|\s?[$€£¢])?(?![.,]?\d|[A-Za-z]{4})|(?<![\w.])-?\.\d+"
+    r"(?<![\w.,])-?(?:(?:\\?\$|[€£₹])\s?)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+|\s?\\?%|\s?[$€£¢]|(?:[kKM]|bn)(?![A-Za-z\d]))?(?![.,]?\d|[A-Za-z]{4})|(?<![\w.])-?\.\d+"
 )
 _ONLY_NAMED = re.compile(r"\$\s?[A-Za-z]\s?\$\s+(?:is|must be)\s[^$]*\d[^$]*")
 """A letter of which the rest of the text says something: `$n$ is at most 9`."""
@@ -87,7 +91,7 @@ def is_bare_answer(text: str) -> bool:
 
 def is_sentence(text: str) -> bool:
     """Whether a text that could be a bare answer is a sentence of words, such as `He buys 3 apples a day`."""
-    if len(non_math_words(text)) > 3 and not re.match("all real", text, re.I):
+    if len(non_math_words(text)) > 3 and not re.match("(?:all|every|any) real", text, re.I):
         return True
     if _PRONOUN.match(text) and any(c.isdigit() for c in text):
         return True
@@ -98,6 +102,14 @@ def is_words_only(text: str) -> bool:
     """Whether the text is read as words, and not as a time, a date or another convention."""
     answer = read(text)
     return isinstance(answer, Text) and not is_special_text(answer)
+
+
+def states_cases(text: str) -> bool:
+    """Whether a text is an answer by cases: `0 if n is even, otherwise 1`."""
+    if len(text) > MAX_CASES_TEXT or not _CASE_WORDS.search(text):
+        return False
+    answer = read(text)
+    return isinstance(answer, Value) and answer.node.op == "cases" and "begin" not in text
 
 
 def spelled_number(sentence: str) -> str | None:

@@ -23,12 +23,13 @@ from evoltune_math.answers.policy import DEFAULT, Policy
 from evoltune_math.answers.quantified import bounds_differ
 from evoltune_math.answers.reading.cleanup import cached, normalised, plain_number, without_spaces
 from evoltune_math.answers.reading.reader import OUR_FAULTS, read
-from evoltune_math.extraction import find, find_for, is_prose
+from evoltune_math.extraction import find
+from evoltune_math.references import find_for, is_prose
 
 _UNDEFINED = re.compile(r"/\{?0\}?(?![.\d])|\{0\}$|^nan$", re.I)
 _GROUPED_DIGITS = re.compile(r"\d{1,3}(?:,\d{3})+")
 _COMMA_DECIMAL, _POINT_DECIMAL = re.compile(r"-\d+,\d|-?\d+,\d\d"), re.compile(r"-?\d+\.\d{1,2}")
-_ABBREVIATED = re.compile(r"\s*\$?((?:\\\$)?\s?\d[\d,]*(?:\.\d+)?)\s?([kKMB]|[bm]n)\$?\.?\s*")
+_ABBREVIATED = re.compile(r"\s*\$?((?:\\\$)?\s?\d[\d,]*(?:\.\d+)?)\s?([kKMB]|[bm]n)\$?(?:\s+(\\text\{[^{}]*\}))?\.?\s*")
 """`1.2k`, `\\$3M`: only beside a number that is the same."""
 _THOUSANDS = {"k": "thousand", "m": "million", "mn": "million", "b": "billion", "bn": "billion"}
 _DIRECTION = re.compile(r"clockwise|north|south|east|west", re.I)
@@ -123,7 +124,7 @@ def same_answer(a: str, b: str, policy: Policy = DEFAULT) -> tuple[bool, str]:
 
 
 def _written_out(found: re.Match[str]) -> str:
-    return f"{found[1]} {_THOUSANDS[found[2].lower()]}"
+    return f"{found[1]} {_THOUSANDS[found[2].lower()]} {found[3] or ''}"
 
 
 def _compared(a: str, b: str, policy: Policy) -> tuple[bool, str]:

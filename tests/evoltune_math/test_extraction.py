@@ -14,7 +14,8 @@ import pytest
 from evoltune.record import Task
 from evoltune_math import domain
 from evoltune_math.answers.reading.cleanup import shorten_blanks
-from evoltune_math.extraction import Found, find, stated_reference
+from evoltune_math.extraction import Found, find
+from evoltune_math.references import stated_reference
 from evoltune_math.verification import same_answer
 
 ROWS = [

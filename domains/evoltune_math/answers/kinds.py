@@ -97,7 +97,7 @@ class Family:
 
 @dataclass(frozen=True)
 class Either:
-    """`exact \\approx rounded`."""
+    """`exact \\approx rounded`, or two writings of one answer: roots with and without their multiplicities."""
 
     exact: Answer
     rounded: Answer

@@ -97,6 +97,7 @@ _SPEEDS = {"mph": "mi / h", "kph": "km / h", "kmh": "km / h", "kmph": "km / h"}
 _PART = re.compile(r"(?<![A-Za-z])(?!(?:cdot|times|ast)\b)[A-Za-z]+|/|\^|-?\d+|\*")
 _NO_INCHES = re.compile(r"(?<![A-Za-z])\s*in\s+(?:all|total|the|an?|each|every|this|that|their|his|her|one)\b")
 _CONDITIONS = ("if", "when", "whenever", "unless", "for")
+_WITH_CENTS = ("money", "euro")
 _MINUS = re.compile(r"-\s+(?=\d)")
 MAX_POWER = 9
 
@@ -137,6 +138,15 @@ def factor(a: str, b: str) -> Fraction | None:
     """How many `b` one `a` is, or None for different or unknown dimensions."""
     x, y = _dimensions(a), _dimensions(b)
     return x[1] / y[1] if x is not None and y is not None and x[0] == y[0] else None
+
+
+def part(small: str, large: str) -> Fraction | None:
+    """How many `large` one `small` is, where amounts of both are added: `1 hour 30 minutes`, `15 euros and 50 cents`."""
+    found, whole = known(small), known(large)
+    if found is None or whole is None:
+        return None
+    has_cents = found[0] == "money" and found[1] < 1 and whole == (whole[0], Fraction(1)) and whole[0] in _WITH_CENTS
+    return found[1] if has_cents else found[1] / whole[1] if found[0] == whole[0] else None
 
 
 def _dimensions(unit: str) -> tuple[tuple[tuple[str, int], ...], Fraction] | None:

@@ -101,6 +101,12 @@ def number_in_words(text: str) -> Fraction | None:
 def _unsigned(words: list[str]) -> Fraction | None:
     if not words:
         return None
+    if (
+        len(words) > 2 and words[-1] in SCALES and not _DENOMINATORS.keys().isdisjoint(words)
+    ):  # `one and a half million`
+        end = -3 if words[-3:-1] == ["of", "a"] else -2 if words[-2] == "a" else -1
+        part = _unsigned(words[:end])
+        return None if part is None else part * SCALES[words[-1]]
     bottom = _DENOMINATORS.get(words[-1]) or _DENOMINATORS.get(words[-1].removesuffix("s"))
     if bottom is None:
         whole = _whole(words)

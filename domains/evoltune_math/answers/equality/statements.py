@@ -12,6 +12,7 @@ from evoltune_math.answers.algebra.rational import TooLarge, Undefined, known_ra
 from evoltune_math.answers.equality.comparison import Comparison, Rules, before
 from evoltune_math.answers.equality.expressions import Expressions, both_round_one_value
 from evoltune_math.answers.equality.parameters import same_family
+from evoltune_math.answers.equality.values import same_words
 from evoltune_math.answers.kinds import KINDS, Answer, Either, Family, Named, Region, Relation, Value, letters, renamed
 from evoltune_math.answers.nodes import Node, difference, div, mul, num, substitute, sym, symbols
 from evoltune_math.answers.vocabulary import FLIPPED
@@ -21,11 +22,19 @@ MAX_SYMBOLS = 8
 _WHOLE = frozenset({"k", "m", "n", "t", "j", "q"})
 """Letters that a family of whole numbers has as its parameter."""
 _POINTS = (0, 1, 2, 3, 7)
+_CONSTANTS = "abcdpq"
+"""Letters of arguments that name one point where the value does not have them."""
 
 
 def _named_named(comparison: Comparison, a: Named, b: Named) -> bool:
     b = _with_arguments_of(a, b)
-    if a.name == b.name or _is_read_backwards(a.name, b.name) or comparison.expressions.equal(a.name, b.name):
+    is_one_label = a.name.op == b.name.op == "text" and same_words(str(a.name.value), str(b.name.value), "loose")
+    if (
+        a.name == b.name
+        or is_one_label
+        or _is_read_backwards(a.name, b.name)
+        or comparison.expressions.equal(a.name, b.name)
+    ):
         return comparison.same(a.value, b.value)
     ops = {a.name.op, b.name.op}
     if comparison.policy.variables == "ignore" and ops == {"sym"}:
@@ -61,9 +70,9 @@ def _with_arguments_of(a: Named, b: Named) -> Named:
 
 
 def _is_variable(argument: Node, value: Answer) -> bool:
-    """Whether an argument stands for any value: `x`, and `N` where the value has an N too."""
+    """Whether an argument stands for any value: `x`, and any letter that the value has too (`f(a) = a^2`, never `f(a) = 3`)."""
     name = str(argument.value)
-    return not name[:1].isupper() or name in letters(value)
+    return name in letters(value) or not (name[:1].isupper() or name[:1] in _CONSTANTS)
 
 
 def _equation(named: Named) -> Relation | None:

@@ -104,7 +104,7 @@ def _compound(node: Node) -> Answer:
     """`5 hours 30 minutes` in the first unit."""
     first, second = map(classify, node.args)
     if isinstance(first, Value) and isinstance(second, Value):
-        factor = units.factor(second.unit, first.unit)
+        factor = units.part(second.unit, first.unit) or units.factor(second.unit, first.unit)
         if factor is not None:
             return Value(add(first.node, mul(num(factor), second.node)), first.unit)
     return Text("")
@@ -292,6 +292,8 @@ def _equation(members: tuple[Node, ...]) -> Answer:
 
     What a name equals is the end of a computation, whatever stands before it. Values that differ are no answer: `4 = 5`, `x = 4 = 5`.
     """
+    if any(m.op == "unit" for m in members):
+        members = tuple(map(_with_letter_as_unit, members))
     first, last = members[0], members[-1]
     known = symbols(first)
     lists_numbers = (
@@ -318,6 +320,11 @@ def _equation(members: tuple[Node, ...]) -> Answer:
         if not symbols(last) and not is_unknown and not has(first, "text"):
             return _result(members)
     return Relation(("=",) * (len(members) - 1), members)
+
+
+def _with_letter_as_unit(node: Node) -> Node:
+    """The `0.5 L` of `500 mL = 0.5 L`, whose letter is a unit as the others are."""
+    return Node("unit", (node.args[0],), None, str(node.args[1].value)) if node.note == "unit?" else node
 
 
 def _is_matrix_name(node: Node) -> bool:

@@ -12,8 +12,9 @@ from fractions import Fraction
 from itertools import pairwise
 
 from evoltune_math.answers.algebra.ellipsis import is_dots
-from evoltune_math.answers.kinds import Answer, Group, Named, Text, Value
+from evoltune_math.answers.kinds import Answer, Either, Group, Named, Text, Value
 from evoltune_math.answers.nodes import Node, bare_items, depth, sym, walk
+from evoltune_math.answers.reading.cases import cases_in_words
 from evoltune_math.answers.reading.classify import classify
 from evoltune_math.answers.reading.cleanup import cached, closing_brace, normalised, plain_number
 from evoltune_math.answers.reading.languages import in_english
@@ -64,6 +65,13 @@ _CALL_IN_TEXT = re.compile(
     r"^\\(?:text|textrm|mathrm|mbox)\s?\{\s?([A-Za-z]{2,12})\s?\}(?=\([A-Za-z](?:,\s?[A-Za-z])*\)$)"
 )
 """An unknown function of letters, as a whole answer: `\\text{foo}(x)`."""
+_MULTIPLE = re.compile(
+    r"([^\s,;{}()][^,;()]{0,30}?)\s*\((?:\\text\{)?\s*(?:(?:with |of |has )*multiplicity\s*(?:of )?\$?(\d|[a-z]+)\$?|(?:an? )?(double|triple|repeated|simple|single)(?: root)?)\s*\}?\)",
+    re.I,
+)
+"""`3 (multiplicity 2)`, `3 (double root)`."""
+_TIMES = {"one": 1, "two": 2, "three": 3, "four": 4, "double": 2, "repeated": 2, "triple": 3, "simple": 1, "single": 1}
+MAX_MULTIPLICITY = 9
 _OTHER_FUNCTIONS = word_set("round int trunc nint frac sign")
 OUR_FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 _REMARK_STARTS = word_set(
@@ -141,6 +149,10 @@ def _read_number_or_more(text: str, lists: bool) -> Answer:
         return Value(Node("dec" if digits else "num", (), number, digits))
     if text[:1] == "{" and _SET_BUILDER.search(text) and closing_brace(text, 0) == len(text) - 1:
         text = "\\" + text[:-1] + "\\}"
+    if "multiplicity" in text or "root)" in text:
+        once = _MULTIPLE.sub(r"\1", text)
+        if once != text:
+            return Either(_read(once, lists), _read(_MULTIPLE.sub(_repeated, text), lists))
     if "C" in text or "P" in text or "A_" in text:
         text = _with_combinations(text)
     if "mod" in text:
@@ -162,7 +174,7 @@ def _read_number_or_more(text: str, lists: bool) -> Answer:
         text = _CALL_IN_TEXT.sub(r"\\operatorname{\1}", _FUNCTION_IN_TEXT.sub(_as_function, text))
     text = _INTEGER_PARAMETER.sub(r", \1 \\in \\mathbb{Z}", text)
     try:
-        special = special_form(text, read)
+        special = special_form(text, read) or cases_in_words(text, read)
         if special is None and (said := predicate(text)):
             special = read(said)
         if special is not None:
@@ -202,6 +214,12 @@ def _each_below(found: re.Match[str]) -> str:
     """`5 J/(mol K)` as `5 J/mol/K`, where all are units."""
     units = [found[2], *re.findall(r"[A-Za-z]+", found[3].replace("cdot", ""))]
     return f"{found[1]}{'/'.join(units)}" if all(map(known, units)) else found[0]
+
+
+def _repeated(found: re.Match[str]) -> str:
+    times = found[2] or found[3]
+    count = int(times) if times.isdigit() else _TIMES.get(times.lower(), 1)
+    return ", ".join([found[1]] * min(count, MAX_MULTIPLICITY))
 
 
 def _as_function(found: re.Match[str]) -> str:
@@ -247,7 +265,8 @@ def _parsed(tokens: list[Token], text: str) -> Answer:
         raise Unreadable(f"a tree of more than {MAX_DEPTH} levels")
     if _names_are_words(tokens):
         return classify(_with_words_as_names(node))
-    starts_with_text = node.op == "mul" and node.args[0].op == "text"
+    first = node.args[0] if node.op == "rel" else node
+    starts_with_text = first.op == "mul" and first.args[0].op == "text"
     if starts_with_text or (node.op == "seq" and any(n.op == "text" and not is_dots(n) for n in bare_items(node))):
         shorter = without_lead(tokens)
         if shorter is not None:
@@ -338,7 +357,7 @@ def _without_remark(tokens: list[Token]) -> list[Token]:
         if at and level == 0 and is_remark and tokens[at - 1].kind != "sep":  # `5 or so` is no remark
             if word in _CASES and _states_another_value(tokens[at:]):
                 return tokens
-            return tokens[:at] + (_condition(tokens[:at], tokens[at:]) or _declaration(tokens[at:]))
+            return tokens[:at] + (_condition(tokens[:at], tokens[at:]) or _declaration(tokens[:at], tokens[at:]))
     return tokens
 
 
@@ -383,15 +402,26 @@ def _is_inequality(token: Token) -> bool:
     return token.is_op("<", ">", "<=", ">=", "!=") or token.is_cmd(*_INEQUALITIES)
 
 
-def _declaration(remark: list[Token]) -> list[Token]:
-    """`for some integer t` as `, t \\in \\mathbb{Z}`; nothing for other remarks."""
+def _declaration(formula: list[Token], remark: list[Token]) -> list[Token]:
+    """`for some integer t` as `, t \\in \\mathbb{Z}`; nothing for other remarks, and for the argument of a function: `f(x) = x` for all x."""
     words = [w for token in remark for w in words_of(token)]
     letters = [t for t in remark if t.kind == "sym"]
     kind = "Z" if _INTEGERS.intersection(words) else "R" if _ARBITRARY.intersection(words) else ""
-    if len(letters) != 1 or not kind or not all(t.kind in ("word", "text", "sym") for t in remark):
+    if (
+        len(letters) != 1
+        or _is_argument(letters[0].text, formula)
+        or not kind
+        or not all(t.kind in ("word", "text", "sym") for t in remark)
+    ):
         return []
     number_set = [Token("cmd", "mathbb"), Token("op", "{"), Token("sym", kind), Token("op", "}")]
     return [Token("op", ","), letters[0], Token("cmd", "in"), *number_set]
+
+
+def _is_argument(letter: str, formula: list[Token]) -> bool:
+    """Whether a letter is what a function or a sequence on the left side takes: `f(x) = x`, `a_n = n`."""
+    equals = next((at for at, t in enumerate(formula) if t.is_op("=")), 0)
+    return any(t.is_op("(", "_", ",") and following.text == letter for t, following in pairwise(formula[:equals]))
 
 
 def without_lead(tokens: list[Token]) -> list[Token] | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from evoltune_math.answers.algebra.rational import known_rational
-from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Region, Span, Text, Value, unnamed
+from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Ratio, Region, Span, Text, Value, unnamed
 from evoltune_math.answers.nodes import INF, NEG_INF, Node, const, neg, num
 from evoltune_math.answers.reading.classify import classify
 from evoltune_math.answers.reading.cleanup import plain_number
@@ -49,6 +49,22 @@ _COMPARED = re.compile(
     re.I,
 )
 """`two more than 5`."""
+_SHARE = re.compile(
+    r"((?:[a-z]+-)?[a-z]+(?: [a-z]+)?|\d+/\d+|\\[dt]?frac\{\d+\}\{\d+\}|\d+(?:\.\d+)?\s?\\?%)\s+of\s+(-?\d[\d,]*(?:\.\d+)?)(?:\s+([a-z]+))?",
+    re.I,
+)
+"""`two-thirds of 9`, `20% of 50`."""
+_CHANCE = re.compile(
+    r"(?:an?\s+)?(\d+|[a-z]+)[\s-]+(?:in|out[\s-]of)[\s-]+(\d[\d,]*|[a-z]+(?:[\s-][a-z]+){0,3}?)(?:\s+(?:chances?|probability))?",
+    re.I,
+)
+"""`one in 36`, `a 5 in 16 chance`."""
+_OPTIONS = re.compile(
+    r"(?:(?:the|only)\s+)?(?:options?|choices?|answers?|statements?)\s+((?:[A-J]|[IV]{1,3})(?:,\s*(?:[A-J]|[IV]{1,3}))*,?\s+and\s+(?:[A-J]|[IV]{1,3}))"
+    r"(?:\s+(?:only|(?:are|must be)(?:\s+(?:all|both))?(?:\s+the)?\s+(?:correct|true|right|valid|answers?)(?:\s+(?:options|choices|answers|statements|ones))?))?",
+    re.I,
+)
+"""`Options A, B and D are correct`."""
 _MONTHS = "january february march april may june july august september october november december".split()
 _MONTH = "(?P<month>" + "|".join(f"{m[:3]}(?:{m[3:]})?\\.?" for m in _MONTHS) + ")"
 _DAY, _YEAR = r"(?P<day>\d\d?)(?:st|nd|rd|th)?", r"(?:,?\s+(?P<year>\d{4}))?"
@@ -59,7 +75,7 @@ _PART = re.compile(r"\(?([a-h])\)\s+")
 _POINT = re.compile(r"[A-Z]'?\s*(\([^()]*,[^()]*\))")
 _ROWS = re.compile(r"\[\s*(-?[\d./]+(?:[ ,]+-?[\d./]+)*(?:\s*;\s*-?[\d./]+(?:[ ,]+-?[\d./]+)*)+)\s*\]")
 _EXCEPT = re.compile(
-    r"(?:x\s+is\s+)?(?:the\s+set\s+of\s+)?all\s+real\s*(?:s|numbers|values)?\s*(?:of\s+)?[a-z]?,?\s*"
+    r"(?:x\s+is\s+)?(?:the\s+set\s+of\s+)?(?:all|every|any)\s+real\s*(?:s|numbers?|values?)?\s*(?:of\s+)?[a-z]?,?\s*"
     r"(?:except|excluding|but|other\s+than|not\s+equal\s+to|such\s+that|where|with|so\s+that)\s*(?:for|that)?\s*:?\s*(.+)",
     re.I | re.S,
 )
@@ -95,7 +111,7 @@ def special_form(text: str, read: Read) -> Answer | None:
     if found is None and text.startswith(("\\text{", "\\mathrm{")):
         found = _in_base(text)
     if found is None and (first.isalnum() or first == "-"):
-        found = _dated(text) or _in_base(text) or _difference(text)
+        found = _dated(text) or _in_base(text) or _difference(text) or _share(text)
     if found is None and first == "[" and ";" in text:
         found = _matrix_rows(text)
     if found is None and (first.isalpha() or text.startswith("\\text")):
@@ -159,7 +175,8 @@ def _dated(text: str) -> Text | None:
     first, _, rest = plain.lower().partition(" ")
     if first in _ORDINALS and rest.isalpha() == bool(rest):
         return Text(f"ordinal {_ORDINALS.index(first) + 1} {rest}")
-    found = _DATES[0].fullmatch(plain) or _DATES[1].fullmatch(plain)
+    day = plain[3:] if plain[:3].lower() == "on " else plain
+    found = _DATES[0].fullmatch(day) or _DATES[1].fullmatch(day)
     if found:
         return _date(found["month"], found["day"], found["year"] or "")
     found = _ISO_DATE.fullmatch(plain)
@@ -195,6 +212,23 @@ def _difference(text: str) -> Answer | None:
     return Value(num(value) if value >= 0 else neg(num(-value)))
 
 
+def _share(text: str) -> Answer | None:
+    """`two-thirds of 9` and `1/3 of 60 km` as products, `one in 36` as a ratio."""
+    found = _SHARE.fullmatch(text) if " of " in text else None
+    if found is not None:
+        written = found[1].rstrip("\\% ")
+        part, whole = _number(written), _number(found[2])
+        part = part / 100 if part is not None and "%" in found[1] else part
+        if part is None or whole is None or part.denominator == 1:
+            return None
+        return Value(num(part * whole) if whole >= 0 else neg(num(-part * whole)), found[3] or "")
+    found = _CHANCE.fullmatch(text) if " in" in text or "-in" in text or "out" in text else None
+    if found is None:
+        return None
+    top, bottom = _number(found[1]), _number(found[2])
+    return Ratio((num(top), num(bottom))) if top is not None and bottom and top <= bottom else None
+
+
 def _number(text: str) -> Fraction | None:
     return plain_number(text.replace(",", "")) or number_in_words(text)
 
@@ -216,8 +250,10 @@ def _matrix_rows(text: str) -> Answer | None:
 def _words(text: str, read: Read) -> Answer | None:
     plain = _TEXT_COMMAND.sub(r"\1", text).strip(" .$")
     low = plain.lower()
-    if low[:3] in ("all", "the", "x i") and (found := _EXCEPT.fullmatch(plain.replace("$", ""))):
+    if low[:3] in ("all", "the", "x i", "eve", "any") and (found := _EXCEPT.fullmatch(plain.replace("$", ""))):
         return _all_except(read(found[1]))
+    if chosen := _OPTIONS.fullmatch(plain):
+        return read(chosen[1])
     point = _POINT.fullmatch(text)
     if point:
         return read(point[1])

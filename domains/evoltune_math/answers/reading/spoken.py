@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from evoltune_math.answers.algebra.intervals import region_of
 from evoltune_math.answers.kinds import Answer, Region, Value
-from evoltune_math.answers.nodes import rel, sym, symbols
+from evoltune_math.answers.nodes import Node, rel, sym, symbols
 from evoltune_math.answers.vocabulary import number_in_words
 
 MAX_SENTENCE = 160
@@ -20,6 +20,7 @@ _STATEMENT = re.compile(
 )
 """A sentence of words whose subject is no name, and what it says of it."""
 _AT_A_TIME = re.compile(r"[A-Za-z][A-Za-z ,'-]*\s+at\s+(\d{1,2}:\d\d(?:\s?[ap]\.?\s?m\b\.?)?)[.!\s]*", re.I)
+_IN_TEXT = re.compile(r"\\(?:text|mathrm|textbf)\{\s*([^{}]*?)\s*\}\.?")
 _CLOCK = re.compile(
     r"(?:(half)|(?:a\s+)?(quarter)|([a-z-]+|\d{1,2})(?:\s+minutes?)?)\s+(past|after|to|before)\s+([a-z]+|\d{1,2})(?:\s+o['’]?clock)?",
     re.I,
@@ -34,6 +35,10 @@ _BOUND = re.compile(
     rf"(?:\$?([A-Za-z])\$?\s+(?:is|must\s+be|has\s+to\s+be)\s+)?({_WORDS})\s+(\$?[-\\\d][^,;:=<>]*?)[.\s]*", re.I
 )
 _OR_MORE = re.compile(r"(-?\d[\d.,/]*)\s+or\s+(more|greater|higher|above|less|fewer|lower|below)[.\s]*", re.I)
+_BETWEEN = re.compile(
+    r"(?:\$?([A-Za-z])\$?\s+(?:is|lies|must\s+(?:be|lie))\s+)?(?:strictly\s+)?between\s+(\$?[-\\\d][^,;:=<>]*?)\s+and\s+(\$?[-\\\d][^,;:=<>]*?)(\s*,?\s*\(?inclusive\)?)?[.\s]*",
+    re.I,
+)
 _UPWARDS = ("more", "greater", "higher", "above")
 
 
@@ -41,6 +46,8 @@ def predicate(text: str) -> str | None:
     """What a sentence says of its subject, or the time at which something happens; None for any other text."""
     if len(text) > MAX_SENTENCE:
         return None
+    if (inside := _IN_TEXT.fullmatch(text)) is not None:
+        text = inside[1]
     found = _STATEMENT.fullmatch(text) or _AT_A_TIME.fullmatch(text)
     return found[1] if found else None
 
@@ -63,7 +70,11 @@ def _count(word: str) -> int | None:
 
 
 def bound(text: str, read: Callable[[str], Answer]) -> Region | None:
-    """The numbers that a bound leaves: `at most 9`, `n is less than 9`, `9 or more`."""
+    """The numbers that a bound leaves: `at most 9`, `n is less than 9`, `9 or more`, `between 3 and 5`."""
+    if found := _BETWEEN.fullmatch(text):
+        low, high = read(found[2]), read(found[3])
+        sign = "<=" if found[4] else "<"
+        return _limited(f"{sign} {sign}", found[1] or "", low, sym(found[1] or "x"), high)
     found = _BOUND.fullmatch(text)
     if found:
         sign, end, name = _SIGNS[" ".join(found[2].lower().split())], found[3], found[1] or ""
@@ -71,8 +82,18 @@ def bound(text: str, read: Callable[[str], Answer]) -> Region | None:
         sign, end, name = ">=" if found[2].lower() in _UPWARDS else "<=", found[1], ""
     else:
         return None
-    value = read(end)
-    if not isinstance(value, Value) or value.unit or value.degrees or symbols(value.node):
-        return None
-    region = region_of(rel(sign, sym(name or "x"), value.node))
+    return _limited(sign, name, sym(name or "x"), read(end))
+
+
+def _limited(signs: str, name: str, *members: Answer | Node) -> Region | None:
+    """The numbers for which a chain of a name and plain values holds."""
+    nodes: list[Node] = []
+    for member in members:
+        if isinstance(member, Value) and not (member.unit or member.degrees or symbols(member.node)):
+            nodes.append(member.node)
+        elif isinstance(member, Node):
+            nodes.append(member)
+        else:
+            return None
+    region = region_of(rel(signs, *nodes))
     return None if region is None else Region(region.spans, name)

@@ -5,7 +5,7 @@ from fractions import Fraction
 from evoltune_math.answers.nodes import Node, add, div, mul, num, walk
 from evoltune_math.answers.syntax import scripts
 from evoltune_math.answers.syntax.grammar import FRACTIONS, TIMES, Bind, Cursor, Token, Unreadable
-from evoltune_math.answers.units import LETTER_UNITS, SHORT_UNITS, UNITS, known
+from evoltune_math.answers.units import LETTER_UNITS, SHORT_UNITS, UNITS, part
 from evoltune_math.answers.vocabulary import FUNCTIONS, GREEK, PARTS, SCALES
 
 _PERCENT = frozenset(["percent", "pct", "percentage", "percents", "per cent", "percentage points"])
@@ -138,8 +138,7 @@ def _exponent(cursor: Cursor) -> list[str]:
 def _compound(cursor: Cursor, measured: Node, last: str) -> Node:
     """`5 hours 30 minutes`, `1 hour and 30 minutes`."""
     skip = int(cursor.peek().kind == "sep" and cursor.peek().text == "and")
-    unit, other = known(last), known(cursor.peek(skip + 1).text)
-    if cursor.peek(skip).kind == "num" and unit is not None and other is not None and unit[0] == other[0]:
+    if cursor.peek(skip).kind == "num" and part(cursor.peek(skip + 1).text, last) is not None:
         cursor.at += skip
         return Node("compound", (measured, with_unit(cursor, cursor.prefix())))
     return measured
