@@ -1,7 +1,7 @@
 """Decontamination by text: n-grams, Jaccard, containment, paraphrase."""
 
 import pytest
-from small_domains import SMALL_DOMAINS, texts_of
+from small_domains import MIXED, SMALL_DOMAINS, texts_of
 
 from evoltune.curate.decontaminate import text_hits
 from evoltune.curate.paraphrase import features, numbers
@@ -130,6 +130,27 @@ def test_a_seed_that_shares_only_the_frame_of_its_domain_is_kept_and_a_copy_is_f
     ]
     assert all(str(i % len(tasks)) in hits for i, hits in enumerate(found_in_small_domain(name, copies)))
     assert any(str(i) in hits for i, hits in enumerate(found_in_small_domain(name, reworded)))
+
+
+def hits_of(tasks, seeds, rows):
+    index = build_index({"s": [Task(instruction=t, name=str(i)) for i, t in enumerate(tasks)]}, Curate(), seeds)
+    return [{h.task for h in find_hits(index, row)} for row in rows]
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_a_seed_of_the_same_template_with_other_names_or_numbers_is_kept_and_a_copy_is_found(name):
+    tasks, seeds = MIXED[name]
+    struck = [seed for seed, hits in zip(seeds, hits_of(tasks, seeds, seeds), strict=True) if hits]
+    assert struck == [], "31 of 48 before templates were known"
+    copies = [*tasks, *map(str.upper, tasks), *(f"Please help me. {task} Explain each step." for task in tasks)]
+    assert all(str(i % len(tasks)) in hits for i, hits in enumerate(hits_of(tasks, seeds, copies[: 2 * len(tasks)])))
+    assert hits_of(tasks, [], copies) == hits_of(tasks, seeds, copies), "what holds the task's own words is judged as before"
+
+
+def test_a_sign_of_operation_that_differs_makes_another_task():
+    tasks = ["Give the negation of p & q."]
+    seeds = ["Give the negation of p | q.", "Give the negation of p -> q."]
+    assert hits_of(tasks, seeds, [*seeds, "Give the negation of p ∧ q!"]) == [set(), set(), {"0"}]
 
 
 def test_seeds_that_are_rewordings_of_a_suite_make_no_frame_of_its_problems():

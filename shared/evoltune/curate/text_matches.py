@@ -8,11 +8,11 @@ in one pass over the row's shingles, and nothing has to be estimated. What many 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TypeVar
 
-from evoltune.curate.frames import shared_by_many
+from evoltune.curate.frames import Template, shared_by_many, templates, tokens_of
 from evoltune.curate.paraphrase import Features, ParaphraseIndex, build_paraphrase_index, features, find_paraphrases
 from evoltune.recipe import Curate
 from evoltune.record import Task
@@ -50,6 +50,8 @@ class TextIndex:
     """Shingles of each target's problem, without frames."""
     frames: Set[str]
     """Shingles that many tasks or seeds have."""
+    templates: Sequence[Template | None]
+    """Of each target, where some other tasks or seeds are like it but for some words."""
     paraphrases: Mapping[int, ParaphraseIndex]
     """First target of a suite -> its paraphrase index: one per suite, so that scores do not depend on other suites."""
 
@@ -78,6 +80,7 @@ def build_index(suites: Mapping[str, Sequence[Task]], options: Curate, seeds: It
     return TextIndex(
         targets=[(suite, task.name or task.instruction[:60]) for suite, task in tasks], jaccard=options.contamination_jaccard,
         by_ngram=by_ngram, by_words=dict(by_words), by_shingle=_postings(own), shingle_counts=[*map(len, own)], frames=frames,
+        templates=[template for suite in suites for template in templates([t.instruction for t in suites[suite]], seeds)],
         paraphrases=paraphrases,
     )  # fmt: skip
 
@@ -118,16 +121,22 @@ def _features(task: Task) -> Features:
 def find_hits(index: TextIndex, question: str, others: Iterable[str] = ()) -> list[Hit]:
     """All targets that the row's question or its other texts (answers, reference) give away, by suite, task, method."""
     others = list(others)
-    asked = words(question)
-    found = [*_ngram_hits(index, [asked, *map(words, others)])]
-    found += [_hit(index, target, "exact") for target in index.by_words.get(tuple(asked), ())]
-    found += _near_hits(index, question)
+    asked, tokens = words(question), tokens_of(question)
+
+    def fits(target: int) -> bool:
+        template = index.templates[target]
+        return template is None or not template.is_filled_otherwise(tokens)
+
+    found = [*_ngram_hits(index, [asked], fits), *_ngram_hits(index, [*map(words, others)])]
+    found += [_hit(index, target, "exact") for target in index.by_words.get(tuple(asked), ()) if fits(target)]
+    found += _near_hits(index, question, fits)
     if not found and index.paraphrases:  # the most expensive and least precise method, so it runs last
         row = features(question, others)
         found = [
             _hit(index, first + target, "paraphrase", score)
             for first, known in index.paraphrases.items()
             for target, score in find_paraphrases(known, row)
+            if (row.code and known.targets[target].code) or fits(first + target)  # a program says more than its question
         ]
     return sorted(set(found), key=lambda h: (h.suite, h.task, h.method))
 
@@ -137,16 +146,18 @@ def _hit(index: TextIndex, target: int, method: str, score: float = 1.0) -> Hit:
     return Hit(suite=suite, task=task, method=method, score=round(score, 4))
 
 
-def _ngram_hits(index: TextIndex, texts: Iterable[Sequence[str]]) -> Iterator[Hit]:
+def _ngram_hits(
+    index: TextIndex, texts: Iterable[Sequence[str]], fits: Callable[[int], bool] = lambda target: True
+) -> Iterator[Hit]:
     for tokens in texts:
         for n, known in index.by_ngram.items():
             if known.keys().isdisjoint(ngrams(tokens, n)):
                 continue
-            for target in {t for gram in ngrams(tokens, n) for t in known.get(gram, ())}:
+            for target in {t for gram in ngrams(tokens, n) for t in known.get(gram, ()) if fits(t)}:
                 yield _hit(index, target, f"{n}-gram")
 
 
-def _near_hits(index: TextIndex, question: str) -> Iterator[Hit]:
+def _near_hits(index: TextIndex, question: str, fits: Callable[[int], bool]) -> Iterator[Hit]:
     if index.jaccard >= 1:
         return
     own = shingles(question) - index.frames
@@ -155,6 +166,7 @@ def _near_hits(index: TextIndex, question: str) -> Iterator[Hit]:
         size = index.shingle_counts[target]
         jaccard = shared / (len(own) + size - shared)
         if jaccard >= index.jaccard:
-            yield _hit(index, target, "jaccard", jaccard)
-        elif size >= MIN_SHINGLES and shared / size >= CONTAINMENT:
+            if fits(target):
+                yield _hit(index, target, "jaccard", jaccard)
+        elif size >= MIN_SHINGLES and shared / size >= CONTAINMENT and fits(target):
             yield _hit(index, target, "containment", shared / size)
