@@ -144,7 +144,9 @@ def test_a_seed_of_the_same_template_with_other_names_or_numbers_is_kept_and_a_c
     assert struck == [], "31 of 48 before templates were known"
     copies = [*tasks, *map(str.upper, tasks), *(f"Please help me. {task} Explain each step." for task in tasks)]
     assert all(str(i % len(tasks)) in hits for i, hits in enumerate(hits_of(tasks, seeds, copies[: 2 * len(tasks)])))
-    assert hits_of(tasks, [], copies) == hits_of(tasks, seeds, copies), "what holds the task's own words is judged as before"
+    assert hits_of(tasks, [], copies) == hits_of(tasks, seeds, copies), (
+        "what holds the task's own words is judged as before"
+    )
 
 
 def test_a_sign_of_operation_that_differs_makes_another_task():

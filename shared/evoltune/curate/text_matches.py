@@ -136,7 +136,8 @@ def find_hits(index: TextIndex, question: str, others: Iterable[str] = ()) -> li
             _hit(index, first + target, "paraphrase", score)
             for first, known in index.paraphrases.items()
             for target, score in find_paraphrases(known, row)
-            if (row.code and known.targets[target].code) or fits(first + target)  # a program says more than its question
+            if (row.code and known.targets[target].code)
+            or fits(first + target)  # a program says more than its question
         ]
     return sorted(set(found), key=lambda h: (h.suite, h.task, h.method))
 
