@@ -37,11 +37,22 @@ for i, (name, overrides) in enumerate(json.loads(sys.argv[1])):
 WIZARDMATH, QWEN = "math/wizardmath-llama2-7b", "code/qwen25-1.5b"
 NODES = ["compute.nodes=2", "compute.launcher=torchrun"]
 ZERO3 = "{zero_optimization: {stage: 3, stage3_gather_16bit_weights_on_model_save: false}}"
+BASES = (
+    ("gptq", [], "holds quantised weights .gptq., which cannot be trained: name the base"),
+    ("awq", ["train.finetuning_type=qlora"], "holds quantised weights .GPTQ or AWQ."),
+    ("bnb", [], "holds 4-bit weights of bitsandbytes: set train.finetuning_type: qlora"),
+    ("endless", ["train.template=alpaca"], "has a tokenizer without an end-of-sequence token"),
+    ("jinja", [], "has a chat template that is not valid"), ("unheard", [], "is of the model type 'zorblax'"),
+    ("encoder", [], "is no language model that writes on"), ("empty", [], "holds no weights"), ("mute", [], "holds no tokenizer"),
+    ("parts", [], "lacks 1 of 2 files of its weights: b.safetensors"),
+)  # fmt: skip
+"""Bases on the hub that cannot be trained, known by their small files: name, overrides, message."""
 FAULTS: list[tuple[str, list[str], str]] = [
     (WIZARDMATH, ["train.model_name_or_path=meta-llama/Llama-2-7b-fh"], "train.model_name_or_path: the hub has no model"),
     (WIZARDMATH, ["train.model_name_or_path=./missing"], "train.model_name_or_path: no such folder: './missing'"),
     (WIZARDMATH, ["train.model_revision=v9"], "train.model_name_or_path: 'meta-llama/Llama-2-7b-hf' has no revision 'v9'"),
     (WIZARDMATH, ["train.template=chat"], "train.template: chat needs a base with a chat template"),
+    *((QWEN, [f"train.model_name_or_path=acme/{name}", *more], f"train.model_name_or_path: acme/{name} {told}") for name, more, told in BASES),
     (WIZARDMATH, ["train.model_name_or_path=acme/huge"], "free some space, or give --out on another disk"),
     ("code/wizardcoder-starcoder-1b", ["train.max_length=9000"], "train.max_length: 9000 is longer than the 8192 positions"),
     (QWEN, ["train.finetuning_type=lora", "train.lora_target_modules=qproj"], "train.lora_target_modules: 'qproj'"),
@@ -91,6 +102,7 @@ def check(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., li
         write_config(root / "hub", name, gated=gated, **TINY)
     write_config(root / "hub", "Qwen/Qwen2.5-Coder-1.5B", chat=True, **TINY)
     write_config(root / "hub", "bigcode/starcoderbase-1b")
+    write_bases(root / "hub")
     huge = {"hidden_size": 2**20, "num_hidden_layers": 2**10, "intermediate_size": 2**20}
     write_config(root / "hub", "acme/huge", **{**TINY, **huge, "model_type": "llama"})
     shutil.copytree(root / "hub" / "datasets" / "openai" / "gsm8k", root / "hub" / "datasets" / "acme" / "columns")
@@ -106,8 +118,29 @@ def write_config(hub: Path, name: str, *, chat: bool = False, gated: bool = Fals
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({**known_configs().get(name, {}), **more}))
     (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"} if chat else {}))
+    for name in ("model.safetensors", "tokenizer.json"):
+        (folder / name).touch()
     if gated:
         (folder / GATED).touch()
+
+
+def write_bases(hub: Path) -> None:
+    more: dict[str, dict[str, Any]] = {
+        "gptq": {"quantization_config": {"quant_method": "gptq", "bits": 4}},
+        "bnb": {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}},
+        "unheard": {"model_type": "zorblax"}, "encoder": {"architectures": ["BertForMaskedLM"]},
+    }  # fmt: skip
+    for name, _, _ in BASES:
+        write_config(hub, f"acme/{name}", chat=True, **{"model_type": "llama", **TINY, **more.get(name, {})})
+    models = hub / "models" / "acme"
+    (models / "awq" / "quant_config.json").write_text("{}")
+    (models / "endless" / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+    (models / "jinja" / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content ")
+    (models / "empty" / "model.safetensors").rename(models / "empty" / "model.gguf")
+    (models / "mute" / "tokenizer.json").unlink()
+    (models / "parts" / "model.safetensors").rename(models / "parts" / "a.safetensors")
+    index = {"weight_map": {"one": "a.safetensors", "two": "b.safetensors"}}
+    (models / "parts" / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
 def lose_column(repository: Path, column: str) -> None:

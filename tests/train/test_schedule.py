@@ -25,12 +25,19 @@ def test_the_rate_warms_up_and_falls_to_its_floor():
     assert cosine(5) == pytest.approx(0.5) and cosine(10) == pytest.approx(0.0)
 
 
+CHOOSE = "train.checkpoint_select=generations"
+
+
 @pytest.mark.parametrize(
     ("overrides", "steps", "rows", "longest", "told"),
     [
         ([], 60, 747, 400, []),
         (["train.warmup_steps=60"], 60, 747, 400, ["the warm-up of 60 steps is not over in 60: the learning rate ends at 98%"]),
         ([], 60, 10, 400, ["60 steps of 8 go 48 times over 10 rows"]),
+        ([CHOOSE, "train.save_steps=20", "train.save_total_limit=3"], 60, 747, 400, []),
+        ([CHOOSE, "train.save_steps=10", "train.save_total_limit=2"], 60, 747, 400, ["of 6 checkpoints only the newest 2"]),
+        ([CHOOSE, "train.save_steps=10", "train.save_total_limit=0"], 60, 747, 400, []),
+        ([CHOOSE, "train.save_steps=60"], 60, 747, 400, ["train.save_steps 60 saves nothing before the last of 60 steps"]),
         ([], 60, 747, 2049, ["the longest row has 2049 tokens, and the base was trained on 2048 positions"]),
     ],
 )  # fmt: skip

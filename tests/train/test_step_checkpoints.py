@@ -64,6 +64,10 @@ def test_among_equal_scores_the_last_state_stays(job_in, tmp_path):
         (["train.save_steps=2"], "needs the name of a dev suite"),
         (["train.save_steps=2", "train.dev_suite=gsm8k", "eval.suites=[gsm8k]"], "a dev set must not be reported"),
         (["train.dev_suite=dev"], "leaves nothing to choose from"),
+        (
+            ["train.save_steps=2", "train.dev_suite=dev", "train.save_total_limit=1"],
+            "train.save_total_limit: 1 keeps one",
+        ),
     ],
 )
 def test_a_choice_that_cannot_be_made_is_refused_at_once(overrides, reason):

@@ -47,8 +47,9 @@ from evoltune.run.paths import (
     MANIFEST,
 )
 from evoltune.run.queries import decisions
-from evoltune.run.run import Run, check_reachable
+from evoltune.run.run import Run
 from evoltune.run.store import Step, Store
+from evoltune.teacher.reachable import check_reachable
 from evoltune.terminal import table
 from evoltune.train.launch import train
 from evoltune.train.plan import row_lengths

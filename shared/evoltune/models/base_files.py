@@ -2,10 +2,12 @@
 
     why_unusable(Path("my-model"), "alpaca")     # "holds no weights (...)", or "" where nothing speaks against it
 
-A check of minutes' worth of work before hours of it; what only loading can tell is left to loading.
+Of a base on the hub the small files and the names of the others are enough (`small_files` in models/locate.py). What only
+loading can tell is left to loading.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from fnmatch import fnmatch
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +18,9 @@ import orjson
 from evoltune.rows.files import read_json
 
 _WEIGHTS = ("*.safetensors", "*.bin", "*.gguf", "*.pt", "*.pth")
+_DOWNLOADED_WEIGHTS = ("*.safetensors", "*.bin")
+_QUANTISED = ("quantize_config.json", "quant_config.json")
+"""Files beside weights that older tools of GPTQ and AWQ wrote."""
 _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _TOKENIZERS = ("tokenizer.json", "*.model", "vocab.json", "vocab.txt", "*.tiktoken", "tekken.json", "*.gguf")
 _NO_LANGUAGE_MODEL = (
@@ -28,19 +33,47 @@ _GENERAL_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend", "PreTrainedT
 _BY_TRANSFORMERS_ONLY = ("generation", "break", "continue")
 
 
-def why_unusable(folder: Path, template: str) -> str:
-    """Why a base's folder cannot be trained under a template. `template`: train.template."""
+def why_unusable(folder: Path, template: str, method: str = "full", on_hub: Collection[str] = ()) -> str:
+    """Why a base's folder cannot be trained. `template`: train.template; `method`: train.finetuning_type.
+
+    Args:
+        on_hub: names of all files of a repository of which the folder holds only the small ones.
+    """
+    names = on_hub or [file.name for file in folder.iterdir()]
     config = read_json(folder / "config.json")
     if config is None:
-        is_adapter = (folder / "adapter_config.json").is_file()
         merge = "but an adapter: merge it into its base first (`evoltune model merge`)"
+        is_adapter = "adapter_config.json" in names
         wrong = (
             f"holds no model {merge}" if is_adapter else "holds no config.json: give the folder of a model, or a hub id"
         )
-        return "" if any(folder.glob("*.gguf")) else wrong
-    return next(
-        filter(None, (_architecture(config), _weights(folder), _tokenizer(folder, template), _chat_template(folder, template))), ""
-    )  # fmt: skip
+        return "" if _matching(names, ("*.gguf",)) and not on_hub else wrong
+    return next(filter(None, (
+        _architecture(config), _quantised(config, names, method), _weights(folder, names, _DOWNLOADED_WEIGHTS if on_hub else _WEIGHTS),
+        _tokenizer(folder, names, template), _chat_template(folder, template),
+    )), "")  # fmt: skip
+
+
+def _matching(names: Collection[str], patterns: Collection[str]) -> list[str]:
+    return [name for name in names if any(fnmatch(name, pattern) for pattern in patterns)]
+
+
+def _quantised(config: Mapping[str, Any], names: Collection[str], method: str) -> str:
+    """Weights of few bits cannot be trained; of bitsandbytes' they are what QLoRA would make of the others."""
+    given = config.get("quantization_config")
+    kind = str(given.get("quant_method") or "") if isinstance(given, Mapping) else ""
+    if not kind and not any(name in names for name in _QUANTISED):
+        return ""
+    if kind == "bitsandbytes":
+        return (
+            ""
+            if method == "qlora"
+            else "holds 4-bit weights of bitsandbytes: set train.finetuning_type: qlora, or name the base that they were made of"
+        )
+    return (
+        f"holds quantised weights ({kind or 'GPTQ or AWQ'}), which cannot be trained: name the base that they were made of, "
+        "with train.finetuning_type: qlora for 4 bits in memory"
+    )
 
 
 def _architecture(config: Mapping[str, Any]) -> str:
@@ -62,18 +95,17 @@ def _model_types() -> str:
     return "\n".join(file.read_text(encoding="utf-8") for file in sources)
 
 
-def _weights(folder: Path) -> str:
-    files = [file for pattern in _WEIGHTS for file in folder.glob(pattern)]
-    if not files:
+def _weights(folder: Path, names: Collection[str], kinds: Collection[str]) -> str:
+    found = _matching(names, kinds)
+    if not found:
         return f"holds no weights ({', '.join(_WEIGHTS[:2])})"
     indexes = (read_json(folder / name) for name in _INDEXES)
-    if not (folder / "model.safetensors").is_file() and (index := next(filter(None, indexes), None)):
+    if "model.safetensors" not in names and (index := next(filter(None, indexes), None)):
         parts = {str(part) for part in index.get("weight_map", {}).values()}
-        if missing := sorted(part for part in parts if not (folder / part).is_file()):
+        if missing := sorted(part for part in parts if part not in names):
             return f"lacks {len(missing)} of {len(parts)} files of its weights: {', '.join(missing[:3])}"
-    return next(
-        (f"holds a file of weights that is cut off: {f.name}" for f in files if f.suffix == ".safetensors" and _is_cut(f)), ""
-    )  # fmt: skip
+    here = (folder / name for name in found if name.endswith(".safetensors"))
+    return next((f"holds a file of weights that is cut off: {f.name}" for f in here if f.is_file() and _is_cut(f)), "")
 
 
 def _is_cut(file: Path) -> bool:
@@ -91,8 +123,8 @@ def _is_cut(file: Path) -> bool:
     return size < 8 + length + max(ends, default=0)
 
 
-def _tokenizer(folder: Path, template: str) -> str:
-    if not any(file for pattern in _TOKENIZERS for file in folder.glob(pattern)):
+def _tokenizer(folder: Path, names: Collection[str], template: str) -> str:
+    if not _matching(names, _TOKENIZERS):
         return f"holds no tokenizer ({', '.join(_TOKENIZERS[:3])})"
     config = read_json(folder / "tokenizer_config.json")
     if config is None or template in ("chat", "lima") or config.get("tokenizer_class") not in _GENERAL_CLASSES:

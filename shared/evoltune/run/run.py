@@ -4,14 +4,12 @@ work = Run(recipe=load_recipe("smoke/math"), folder=Path("runs/smoke-math"))
 work.check(("evolve", "verify"))
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -23,7 +21,7 @@ from evoltune.evaluate.score import is_open, profile_of
 from evoltune.evaluate.suites import Suite, load_suite
 from evoltune.evolve.loop import evolve_step, operators_of
 from evoltune.evolve.tries import check_tries
-from evoltune.recipe import Recipe, Teacher, dump_recipe
+from evoltune.recipe import Recipe, dump_recipe
 from evoltune.record import Task, digest
 from evoltune.rows.dataset_info import refuse_unfit
 from evoltune.rows.files import read_json, write_file
@@ -34,10 +32,7 @@ from evoltune.run.later_stages import check_later
 from evoltune.run.named_files import check_named_files, content_of
 from evoltune.run.paths import CHECKPOINT, DATASET, MANIFEST, RECIPE, RL, STORE, user_path
 from evoltune.run.store import Step, Store
-from evoltune.teacher.engines import check_engine
-from evoltune.teacher.network import is_listening, proxy_of
-from evoltune.teacher.stack import open_teacher
-from evoltune.text.credentials import cuts_in, expand
+from evoltune.teacher.reachable import check_reachable
 from evoltune.train.job import make_job, refuse_replacement, rows_of
 from evoltune.train.preflight import check_base, check_machine, check_setup
 from evoltune.train.rl.launch import check_rl
@@ -48,7 +43,6 @@ STAGES = ("evolve", "verify", "build", "train", "reward", "rl", "eval", "report"
 """Every stage in order; `reward` and `rl` only where the recipe has these sections."""
 BUILT, MIXED = "built", "mixed"
 BEST_ROUND, BEST_BY = "evol_stop:best", "settings of evol_stop:best"
-CUT_OUT = "this secret was removed when the recipe was saved with the run: give it again, best as ${NAME} of an environment variable"
 _CHECKED_ROWS = 1000  # of a training set, before anything starts; the trainer checks all
 
 
@@ -386,32 +380,3 @@ class Run:
     def check_teacher(self) -> None:
         """Raises when keys, addresses or the cassette are wrong. Engines that load a model are left to evolve."""
         check_reachable(self.recipe.teacher, "teacher")
-
-
-def check_reachable(teacher: Teacher, key: str) -> None:
-    """Raises RecipeError when a teacher's keys, addresses or cassette are wrong; `key` names its section of the recipe."""
-
-    async def open_and_close() -> None:
-        async with open_teacher(teacher):
-            pass
-
-    try:
-        check_engine(teacher)
-        for where in cuts_in(msgspec.to_builtins(teacher), "teacher"):
-            raise RecipeError(f"{where}: {CUT_OUT}")
-        if teacher.kind in ("http", "replay"):
-            asyncio.run(open_and_close())
-    except RecipeError as error:  # they name the keys of `teacher:`
-        raise RecipeError(str(error).replace("teacher.", f"{key}.", 1)) from error
-    addresses = [expand(e.url, f"{key}.endpoints.{i}.url") for i, e in enumerate(teacher.endpoints)]
-    if teacher.kind == "http" and not any(map(is_listening, addresses)):
-        proxies = {proxy for address in addresses if (proxy := proxy_of(address))}
-        by = (
-            f" by the proxy {', '.join(sorted(urlsplit(p).netloc.rpartition('@')[2] for p in proxies))}"
-            if proxies
-            else ""
-        )
-        raise RecipeError(
-            f"{key}.endpoints: nothing answers at {', '.join(addresses)}{by}: start an OpenAI-compatible server there "
-            f"(for instance `vllm serve MODEL`), or use {key}.kind: embedded"
-        )

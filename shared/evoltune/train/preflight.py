@@ -16,7 +16,7 @@ from evoltune.cluster.gpus import gpu_count
 from evoltune.cluster.variables import chosen_variables
 from evoltune.errors import RecipeError, TrainingError, nearest
 from evoltune.models.base_files import why_unusable
-from evoltune.models.locate import ModelRef, base_config, has_chat_template
+from evoltune.models.locate import ModelRef, base_config, has_chat_template, small_files
 from evoltune.models.shapes import shape_of
 from evoltune.recipe import Recipe, Train
 from evoltune.run.paths import JOB, user_path
@@ -126,7 +126,11 @@ def check_base(recipe: Recipe, out: Path) -> None:
         raise RecipeError(f"train.model_name_or_path: {error}") from error
     if config is None:
         return
-    if train.template == "chat" and not has_chat_template(train.model_name_or_path):
+    if (known := small_files(ModelRef(train.model_name_or_path, train.model_revision))) and (
+        why := why_unusable(known[0], train.template, train.finetuning_type, on_hub=known[1])
+    ):
+        raise RecipeError(f"train.model_name_or_path: {train.model_name_or_path} {why}")
+    if train.template == "chat" and not has_chat_template(train.model_name_or_path, train.model_revision):
         raise RecipeError(
             f"train.template: chat needs a base with a chat template, and {train.model_name_or_path} has none: use alpaca, "
             "wizardcoder, wizardmath or lima"
@@ -137,7 +141,9 @@ def check_base(recipe: Recipe, out: Path) -> None:
 def check_folder(recipe: Recipe) -> None:
     """Raises RecipeError for a base in a folder here whose files cannot be trained."""
     name = recipe.train.model_name_or_path
-    if (folder := user_path(name)).is_dir() and (why := why_unusable(folder, recipe.train.template)):
+    if (folder := user_path(name)).is_dir() and (
+        why := why_unusable(folder, recipe.train.template, recipe.train.finetuning_type)
+    ):
         raise RecipeError(f"train.model_name_or_path: {name} {why}")
 
 

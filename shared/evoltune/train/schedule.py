@@ -55,6 +55,12 @@ def surprises(train: Train, steps: int, rows: int, layout: BatchLayout, longest:
         yield f"the warm-up of {warmup} steps is not over in {steps}: the learning rate ends at {reached:.0%} of train.learning_rate"
     if passes > MANY_PASSES:
         yield f"{steps} steps of {layout.batch} go {passes:.0f} times over {rows} rows: set train.num_train_epochs if that is not meant"
+    if train.checkpoint_select == "generations" and train.save_steps:
+        saved, limit = steps // train.save_steps, train.save_total_limit
+        if train.save_steps >= steps:
+            yield f"train.save_steps {train.save_steps} saves nothing before the last of {steps} steps, so no checkpoint is chosen"
+        elif 0 < limit < saved:
+            yield f"of {saved} checkpoints only the newest {limit} are there to choose from: train.save_total_limit: 0 keeps all"
     if 0 < positions < longest:
         yield f"the longest row has {longest} tokens, and the base was trained on {positions} positions (train.max_length)"
 

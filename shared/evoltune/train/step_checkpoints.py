@@ -91,6 +91,11 @@ def check_selection(recipe: Recipe) -> None:
     refuse_reported("train.dev_suite", train.dev_suite, recipe)
     if not train.save_steps:
         raise RecipeError("train.save_steps: 0 leaves nothing to choose from: set it, e.g. to the steps of an epoch")
+    if train.save_total_limit == 1:
+        raise RecipeError(
+            "train.save_total_limit: 1 keeps one checkpoint, which checkpoint_select: generations would choose between and the last "
+            "state: raise it, or set 0, which keeps all"
+        )
 
 
 def select_checkpoint(job: Job, manifest: dict[str, Any], score: ScoreCheckpoint | None) -> dict[str, Any]:
