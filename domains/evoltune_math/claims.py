@@ -180,7 +180,7 @@ _SIGN_APART = re.compile(
 """A minus sign with a delimiter or a space of TeX between it and its number; after `- ` an item of a list begins."""
 _EITHER_SIGN = re.compile(r"\$?\s*(?:±|\\pm)\s*\$?\s*$")
 _CROSSED = re.compile(r"[\s$)\]}*]*[✗✘❌]")
-_AMOUNT = re.compile(r"-?\\?\$?\s?\d[\d.,/]*(?::\d\d)?(?:\s?\\?%|\^\{?\\circ\}?|°|[kKM]|bn)?")
+_AMOUNT = re.compile(r"-?\\?\$?\s?\d[\d.,/]*(?::\d\d)?(?:\s?\\?%|\^\{?\\circ\}?|°|\sper\s?cent|[kKM]|bn)?")
 _TEN_POWER = re.compile(r"[\s$)}]*(\\times\s*10\^(?:\{-?\d+\}|\d))")
 _ALIASES = {"up": "upward", "above": "upward", "below": "downward", "under": "downward"}
 """Words that make another statement where they stand alone: `5 and up`, `below 5`."""

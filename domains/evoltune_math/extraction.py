@@ -11,7 +11,9 @@ from collections import deque
 
 from evoltune.text.responses import final_text
 from evoltune_math.answers.reading.cleanup import repair_escapes, shorten_blanks, without_emphasis
+from evoltune_math.answers.reading.spoken import predicate
 from evoltune_math.answers.units import known, part
+from evoltune_math.answers.vocabulary import number_in_words
 from evoltune_math.boxes import Found, boxed, last_box, tagged
 from evoltune_math.claims import NOTHING, claim, stated
 from evoltune_math.prose import (
@@ -63,8 +65,20 @@ _NOT_ANOTHER = re.compile(r"([\d$}](?:\s[A-Za-z]{1,12})?)\s*,?\s+(?:and\s+)?not\
 """`7, not 5` at the end of an answer."""
 _CONTRACTED = re.compile(r"(^\W*|[,;.:]\s)(it|that|there)['’]s\b", re.I)
 _DENIED = re.compile(r"(?:\b(?:not|cannot|never|might|may|could)|n['’]t)\s*$", re.I)
-_REASON = re.compile(r"[^.!?\n]*\b(?:since|because)\b[^.!?\n]*", re.I)
+_REASON = re.compile(
+    r"[^.!?\n]*\b(?:since|because|(?:attained|achieved|reached|occurring|which occurs|which happens)\s+(?:only\s+)?(?:at|when|for|if|by)|where)\b[^.!?\n]*",
+    re.I,
+)
+"""What stands between a formula and one that only gives a reason for it, says where it is reached, or explains its letters."""
+_DECLARES = re.compile(
+    r",?\s+(?:where|with|for)\s+(?:(?:any|some|all|every|each|an?|arbitrary|real|positive|non-?negative|(integers?|constants?|parameters?|numbers?))\s+)*"
+)
+_DECLARED = re.compile(
+    r"\s+(?:is|are|can be|may be)\s+(?:an?\s+|any\s+)?(?:arbitrary|any|constant|real|parameter|integer|positive|nonnegative)[^.!?\n]*"
+)
 _CLAUSE = re.compile(r",\s+(?:so|and so|thus|hence|therefore)\b[^\d$\\]*", re.I)
+_SAME_AS = re.compile(r"(?<![\d.,])(\d[\d,.]*\s([A-Za-z]{1,8})),?\s(?:or|which is|that is|i\.e\.,?)\s$")
+"""Before the parts of `160 minutes, or 2 hours and 40 minutes`."""
 _NAMED_VALUES = re.compile(
     r"((?<![A-Za-z\\])[a-z]\s?=\s?-?[\d./]+(?:(?:,|,? and|,? or|\n\s*[-*])\s[a-z]\s?=\s?-?[\d./]+)+)\.?\s*$"
 )
@@ -117,6 +131,15 @@ _OPTION = re.compile(
 _VERB = re.compile(r"\b(?:is|are|equals|be|was|will be|becomes)\b\s*:?")
 _VERB_OR_EQUALS = re.compile(r"\b(?:is|are|equals|be)\b|=")
 _FIRST_END = re.compile(r"[!?](?=\s+[A-Z]|\s*$)|\.(?=\s+[A-Z(*]|\s*\n|\s*$)|\n|。")
+_RUNS_ON = re.compile(r"\d [a-z]+, (?:(?:minus|plus|times|less)\b.*, )?-?(?:\\?\$)?\d[\d.,]*(?: [a-z]+){0,4}$")
+"""After one value, a clause that goes on to another: `80 dollars, minus the discount, $64`."""
+_TAIL = re.compile(r"-?(?:\\?\$)?\d[\d.,]*(?: [A-Za-z'’]+){4,}")
+"""A number and a tail of words: `$18 every day at the market`."""
+_THEREFORE = re.compile(
+    r"(?<=[\d$)}\]A-Za-z])[,;.]?\s+(?:and\s+)?(?:so|thus|hence|therefore)\s+(?=\$?-?\\?[A-Za-z\d({]{1,12}[^A-Za-z]*=|\$|\\\()",
+    re.I,
+)
+"""Between a formula and the one that follows from it."""
 _LAST_SENTENCE = re.compile(r"(?<=[.!:])\s+(?=[A-Z$\d\\-])")
 
 
@@ -212,6 +235,8 @@ def _stated(text: str) -> Found | None:
     if refuses(end) and any(c.isdigit() for c in end):
         return None
     text = _NOT_ANOTHER.sub(r"\1", text) if " not " in text else text
+    if len(text) <= MAX_SENTENCE and (conclusions := _THEREFORE.split(text)[1:]) and is_bare_answer(conclusions[-1]):
+        return _stated(conclusions[-1])
     if is_bare_answer(text):
         if (named := _NAMED_VALUES.search(text, max(0, len(text) - MAX_SENTENCE))) and WORD.search(
             text, 0, named.start()
@@ -229,6 +254,11 @@ def _stated(text: str) -> Found | None:
 
 
 def _in_sentence(text: str) -> Found | None:
+    last = _LAST_SENTENCE.split(text.strip().rpartition("\n")[2])[-1]
+    if (said := predicate(last)) is not None and any(c.isdigit() for c in text):
+        is_value = number_in_words(said) is not None or (last == text.strip() and not refuses(text))
+        if is_value and not any(c.isdigit() for c in said):
+            return Found(last, "bare")
     said = without_modifier(text)
     spelled = spelled_number(said)
     found = _first_sentence(text) or _option(text) or _conclusion(said) or _last_number(said)
@@ -279,6 +309,8 @@ def _not_but(sentence: str) -> Found | None:
 
 def _last_formulas(formulas: list[re.Match[str]], text: str) -> str:
     """The last formula, with those before it that only `and`, `or` or a comma separates from it."""
+    if len(formulas) > 1 and (declared := _with_declaration(formulas, text)):
+        return declared
     while len(formulas) > 1 and (_is_reason(text, *formulas[-2:]) or claim(text, *formulas[-1].span()).denied):
         formulas = formulas[:-1]
     first = len(formulas) - 1
@@ -287,6 +319,15 @@ def _last_formulas(formulas: list[re.Match[str]], text: str) -> str:
     if first < len(formulas) - 1:
         return text[formulas[first].start() : formulas[-1].end()]
     return stated(text, *formulas[-1].span(), formula_content(formulas[-1]))
+
+
+def _with_declaration(formulas: list[re.Match[str]], text: str) -> str:
+    """The formula with what says that its letter is arbitrary: `$f(x) = kx$ where $k$ is any real constant`; "" where nothing does."""
+    formula, letter = formulas[-2:]
+    said = _DECLARED.match(text, letter.end())
+    declares = _DECLARES.fullmatch(text, formula.end(), letter.start()) if len(formula_content(letter)) == 1 else None
+    end = said.end() if said else letter.end() if declares and declares[1] else 0
+    return text[formula.start() : end] if declares and end else ""
 
 
 def _is_reason(text: str, formula: re.Match[str], following: re.Match[str]) -> bool:
@@ -374,11 +415,14 @@ def _conclusion(text: str) -> Found | None:
     if together := _NAMED_VALUES.search(text, start):
         return Found(_LISTED.sub(", ", together[1]), "phrase")
     if (parts := _PARTS.search(text, start)) and part(parts[3], parts[2]) is not None:
-        return Found(parts[1], "phrase")
+        same = _SAME_AS.search(text, start, parts.start())
+        return Found(f"{same[1]} or {parts[1]}" if same and known(same[2]) else parts[1], "phrase")
     last = text.rstrip(" .\n").rpartition("\n")[2]
     sentence = re.split(r"\.\s", last)[-1]
     verb = last_match(_VERB_OR_EQUALS, sentence)
     if verb is None or _DENIED.search(sentence, 0, verb.start()):
         return None
     behind = _IN_BRACKETS.sub("", _CLAUSE.split(sentence[verb.end() :].strip())[-1])
+    if verb[0] != "are" and (_RUNS_ON.search(behind) or _TAIL.fullmatch(behind)):
+        return None
     return Found(behind, "phrase") if behind and is_bare_answer(behind) and re.search(r"\d", behind) else None

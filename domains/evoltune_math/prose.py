@@ -39,9 +39,10 @@ MAX_BARE_WORDS = 6
 WORD = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{2,}(?:['’][a-z]+)?")
 FORMULA = re.compile(r"\$\$(.{1,1500}?)\$\$|(?<!\\)\$([^$]{1,1500})\$|\\\((.{1,1500}?)\\\)|\\\[(.{1,1500}?)\\\]", re.S)
 NUMBER = re.compile(
+    r"(?<![\w.,:])\d{1,2}(?::\d\d)?(?:\s?[ap](?:\.\s?m\b\.?|m\b)|(?:\so['’]?clock)?\s(?:in the (?:morning|afternoon|evening)|at night)\b|\so['’]?clock\b)|"
     r"(?<![\w.,:])\d{1,4}(?::\d{1,4})+(?![\w:])(?:\s?[ap]\.?\s?m\b\.?)?|"
     r"(?<![\w.,/])-?\d{1,9}\s\d{1,9}/\d{1,9}(?![\w/])|"
-    r"(?<![\w.,])-?(?:(?:\\?\$|[€£₹])\s?)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+|\s?\\?%|\s?[$€£¢]|(?:[kKM]|bn)(?![A-Za-z\d]))?(?![.,]?\d|[A-Za-z]{4})|(?<![\w.])-?\.\d+"
+    r"(?<![\w.,])-?(?:(?:\\?\$|[€£₹])\s?)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+|\s?\\?%|\sper\s?cent\b|\s?[$€£¢]|(?:[kKM]|bn)(?![A-Za-z\d]))?(?![.,]?\d|[A-Za-z]{4})|(?<![\w.])-?\.\d+"
 )
 _ONLY_NAMED = re.compile(r"\$\s?[A-Za-z]\s?\$\s+(?:is|must be)\s[^$]*\d[^$]*")
 """A letter of which the rest of the text says something: `$n$ is at most 9`."""

@@ -141,12 +141,13 @@ def factor(a: str, b: str) -> Fraction | None:
 
 
 def part(small: str, large: str) -> Fraction | None:
-    """How many `large` one `small` is, where amounts of both are added: `1 hour 30 minutes`, `15 euros and 50 cents`."""
+    """How many `large` one `small` is, where amounts of both are added: `1 hour 30 minutes`, `15 euros and 50 cents`; never `4 cm and 5 cm`."""
     found, whole = known(small), known(large)
     if found is None or whole is None:
         return None
-    has_cents = found[0] == "money" and found[1] < 1 and whole == (whole[0], Fraction(1)) and whole[0] in _WITH_CENTS
-    return found[1] if has_cents else found[1] / whole[1] if found[0] == whole[0] else None
+    has_cents = found[0] == "money" and whole == (whole[0], Fraction(1)) and whole[0] in _WITH_CENTS
+    size = found[1] if has_cents else found[1] / whole[1]
+    return size if size < 1 and (has_cents or found[0] == whole[0]) else None
 
 
 def _dimensions(unit: str) -> tuple[tuple[tuple[str, int], ...], Fraction] | None:

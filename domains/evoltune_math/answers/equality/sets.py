@@ -72,7 +72,7 @@ def _any_group(comparison: Comparison, a: Answer, b: Group) -> bool:
         if are_names and len(letters) == len(items) > 1 and letters.isupper():
             return same_in_any_order(items, [Value(sym(c)) for c in letters], comparison.same)
         if b.word == "or" and items and all(comparison.same(items[0], i) for i in items[1:]):
-            return comparison.same(items[0], a)
+            return any(comparison.same(i, a) for i in items)
         if b.word == "and" and (mixed := _mixed_number(items)) is not None:
             return comparison.same(mixed, a)
         vector = unmarked_basis_vector(a.node) if b.brackets in ("<>", "()") else None

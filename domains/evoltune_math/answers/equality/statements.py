@@ -122,6 +122,10 @@ def _any_either(comparison: Comparison, a: Answer, b: Either) -> bool:
 def _value_relation(comparison: Comparison, a: Value, b: Relation) -> bool:
     """`3k + 1` as the class `1 \\pmod 3`: the numbers that a whole k gives."""
     names = symbols(a.node)
+    if b.signs == ("=",):  # `4(9 - x^2) = 4(3 - x)(3 + x)`
+        first, last = b.members
+        equal = comparison.expressions.equal
+        return bool(names) and names == symbols(first) == symbols(last) and equal(a.node, last) and equal(first, last)
     if b.signs != ("mod",) or len(b.members) != 2 or len(names) != 1 or not names <= _WHOLE:
         return False
     residue, modulus = map(known_rational, b.members)

@@ -16,7 +16,7 @@ from evoltune_math.answers.algebra.rational import known_rational
 from evoltune_math.answers.kinds import Answer, Either, Family, Group, Matrix, Named, Ratio, Relation, Text, Value
 from evoltune_math.answers.nodes import Node, add, bare_items, difference, has, mul, neg, num, rel, symbols, walk
 from evoltune_math.answers.reading.agreement import contradicts
-from evoltune_math.answers.reading.names import is_name, is_qualifier
+from evoltune_math.answers.reading.names import is_index_bound, is_name, is_qualifier
 from evoltune_math.answers.reading.systems import spread, system
 from evoltune_math.answers.syntax.grammar import Unreadable
 from evoltune_math.answers.vocabulary import TRIGONOMETRIC
@@ -145,6 +145,7 @@ def _bare_list(node: Node) -> Answer:
     if items and items[0].op not in ("rel", "seq", "text"):
         known = symbols(items[0])
         items = [items[0], *(i for i in items[1:] if not _is_exclusion(i, known))]
+    items = [items[0], *(i for i in items[1:] if not is_index_bound(i, items[0]))] if items else items
     if not items:
         return Text("")
     if len(items) == 1:

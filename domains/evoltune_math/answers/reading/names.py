@@ -2,8 +2,11 @@
 
 from evoltune_math.answers.nodes import Node, sym, symbols
 
-_INTEGER_SETS = frozenset(["Z", "N", "Z+", "N+", "Z^+", "N0", "N_0", "Z*", "N*", "Zgeq0", "Q"])
+_INTEGER_SETS = frozenset(
+    ["Z", "N", "Z+", "N+", "Z^+", "N0", "N_0", "Z*", "N*", "Zgeq0", "Zge0", "Z>0", "Z>=0", "Zgeqslant0", "Q"]
+)
 _PARAMETERS = frozenset(["k", "n", "m", "l", "p", "t", "s", "C", "c"])
+_INDICES = frozenset("ijkmn")
 _DIFFERENTIALS = (sym("d"), sym("partial"))
 _NAMING_FUNCTIONS = ("det", "Re", "Im", "arg", "max", "min")
 _QUALIFIERS = ("where", "with", "for", "when", "and c", "integer", "any ", "is an")
@@ -56,6 +59,15 @@ def _is_capital_name(node: Node) -> bool:
     name = str(node.value)
     letters = name.rpartition(":")[2].partition("_")[0]
     return ":" in name or (letters.isupper() and (len(letters) > 1 or "_" in name or letters in "SV"))
+
+
+def is_index_bound(item: Node, first: Node) -> bool:
+    """Whether `k \\ge 0` bounds the index of the family before it: `n = 2^k, k \\ge 0`. Bounds are compared as they are written."""
+    if item.op != "rel" or item.value not in (">=", ">") or first.op != "rel" or first.value != "=":
+        return False
+    letter, end = item.args[0], item.args[1]
+    is_index = letter.op == "sym" and str(letter.value) in _INDICES and end.op == "num" and end.value in (0, 1)
+    return is_index and str(letter.value) in symbols(first.args[-1]) and str(letter.value) not in symbols(first.args[0])
 
 
 def is_qualifier(item: Node) -> bool:

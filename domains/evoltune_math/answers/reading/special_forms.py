@@ -44,6 +44,10 @@ _MINUTES = re.compile(r"\d{1,2}:0[1-9]")  # a ratio has no zero before a digit
 _CLOCK = re.compile(
     r"(\d{1,2})(?::00)?\s*o['’]?\s?clock(?:\s*(noon|midnight|[ap]\.?\s?m\.?))?|(12(?::00)?\s*)?(noon|midnight)", re.I
 )
+_TIME_OF_DAY = re.compile(
+    r"(\d{1,2}(?::\d\d)?)\s*(?:o['’]?\s?clock\s+)?(?:in\s+the\s+(morning)|in\s+the\s+(?:afternoon|evening)|at\s+night)",
+    re.I,
+)
 _COMPARED = re.compile(
     r"([\w-]+(?: [a-z-]+)?|-?\d+\.\d+)\s+(more|greater|larger|higher|less|fewer|smaller|lower)\s+than\s+(-?\d[\d,]*(?:\.\d+)?|[a-z-]+)",
     re.I,
@@ -152,6 +156,8 @@ def _parts(text: str, read: Read) -> Answer | None:
 
 def _dated(text: str) -> Text | None:
     """Times, remainders, ordinals and dates, as text in one form each."""
+    if text[-1] in "gnt" and (found := _TIME_OF_DAY.fullmatch(text)):
+        text = f"{found[1]} {'am' if found[2] else 'pm'}"
     found = _TIME.fullmatch(text)
     if found and int(found[1]) <= 12 and int(found[2] or 0) < 60:
         hour = int(found[1]) % 12 + (12 if found[3].lower() == "p" else 0)

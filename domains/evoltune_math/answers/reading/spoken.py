@@ -14,8 +14,8 @@ from evoltune_math.answers.vocabulary import number_in_words
 
 MAX_SENTENCE = 160
 _STATEMENT = re.compile(
-    r"(?:(?:so|thus|hence|therefore|then)\b,?\s+)?(?:the|it|there|this|that|these|those|they)\b(?:\s+[a-z'-]+){0,9}?\s+?"
-    r"(?:is|are|was|were|(?:will|would|must) be)\s+(?:(?:therefore|thus|hence|then|indeed|exactly|only|also)\s+)?([a-z][a-z '-]*?)[.!\s]*",
+    r"(?:(?:so|thus|hence|therefore|then)\b,?\s+)?(?:the|it|there|this|that|these|those|they|[b-hj-z](?=\s+is\b))\b(?:\s+(?:[a-z'-]+|\d+(?:st|nd|rd|th))){0,9}?\s+?"
+    r"(?:is|are|was|were|(?:will|would|must) be)\s+(?:(?:facing|heading|pointing|called)\s+)?(?:(?:therefore|thus|hence|then|indeed|exactly|only|also)\s+)?([a-z][a-z '-]*?)[.!\s]*",
     re.I,
 )
 """A sentence of words whose subject is no name, and what it says of it."""
