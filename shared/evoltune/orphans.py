@@ -1,15 +1,15 @@
 """Processes that must not outlive the one that started them, however it ended.
 
 end_with_parent(pid)                   # in a child: a thread that ends this process when its parent, `pid`, is gone
-command = module_with_parent("a.b")    # a command that runs a module in such a child
+command = module_with_parent("a.b")    # a command that calls the main() of a module in such a child
 command = tethered(["torchrun", ...])  # a command that ends, with all its descendants, when this process is gone
 
 A parent-death signal would do for one child. It follows the thread that forked, and does not reach the ranks that torchrun
 or deepspeed start in sessions of their own.
 """
 
+import importlib
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -18,6 +18,8 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from evoltune.heavy_imports import heavy_imports
 
 MODULE = "--module"
 POLL_S = 0.2
@@ -41,8 +43,8 @@ def end_with_parent(parent: int) -> None:
 
 
 def module_with_parent(module: str) -> list[str]:
-    """The command that runs a module in a process which ends with this one. The watch begins before the module is imported: torch
-    takes seconds, in which nothing would notice that the parent is gone."""
+    """The command that calls `main()` of a module in a process which ends with this one. The watch begins before the module is
+    imported: torch takes seconds, in which nothing would notice that the parent is gone."""
     return [sys.executable, "-m", "evoltune.orphans", MODULE, str(os.getpid()), module]
 
 
@@ -55,8 +57,9 @@ def main() -> int:
     """Runs a command for the process whose id is the first argument, or a module in this process. Returns the exit code."""
     if sys.argv[1] == MODULE:
         end_with_parent(int(sys.argv[2]))
-        module, sys.argv = sys.argv[3], sys.argv[3:]
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        with heavy_imports():
+            module = importlib.import_module(sys.argv[3])
+        module.main()
         return 0
     driver, command = int(sys.argv[1]), sys.argv[2:]
     with suppress(OSError):

@@ -10,6 +10,7 @@ Invariant: `evoltune --help` imports none of the commands.
 
 import argparse
 import atexit
+import gc
 import importlib
 import os
 import re
@@ -183,6 +184,7 @@ def _leave_with(code: int) -> None:
     for number in _ENDINGS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: os._exit(code))
+    gc.freeze()  # the interpreter looks for garbage before it ends: 1.3 s once torch and transformers are imported
 
 
 def _ignore_endings() -> None:

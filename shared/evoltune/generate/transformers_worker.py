@@ -1,6 +1,6 @@
 """The generator process with Transformers: loads a model once, then answers batches read from standard input.
 
-    python -m evoltune.generate.transformers_worker < job     # a line with the job, then batches; one line back for each
+    GeneratorProcess("evoltune.generate.transformers_worker", job)     # asks it: a line with the job, then batches
 
 Invariant: a batch's output depends on the model, the batch and the settings alone, never on other batches, so a resumed
 evaluation is bit-identical to an uninterrupted one. On a CPU each process has one thread and there are as many processes
@@ -285,7 +285,8 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serves standard input; what GeneratorProcess starts."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     serve(open_generator, free_memory)

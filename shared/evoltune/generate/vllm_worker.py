@@ -67,6 +67,7 @@ def _lora(folder: str) -> Any:
     return LoRARequest("evaluated", 1, folder)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serves standard input; what GeneratorProcess starts."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     serve(VllmGenerator)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from evoltune.errors import EvoltuneError
+from evoltune.heavy_imports import heavy_imports
 from evoltune.train.job import Job, Watchdog, only_trainer, read_job, write_error
 
 
@@ -26,14 +27,15 @@ def main() -> int:
 
 
 def _run(job: Job, watchdog: Watchdog) -> None:
-    if job.kind == "sft":
-        from evoltune.train.sft.trainer import run
-    elif job.kind == "rl":
-        from evoltune.train.rl.trainer import run
-    elif job.is_likelihood:
-        from evoltune.train.reward.likelihood_trainer import run
-    else:
-        from evoltune.train.reward.trainer import run
+    with heavy_imports():
+        if job.kind == "sft":
+            from evoltune.train.sft.trainer import run
+        elif job.kind == "rl":
+            from evoltune.train.rl.trainer import run
+        elif job.is_likelihood:
+            from evoltune.train.reward.likelihood_trainer import run
+        else:
+            from evoltune.train.reward.trainer import run
     run(job, watchdog)
 
 
