@@ -9,6 +9,7 @@ import threading
 from contextlib import suppress
 
 import pytest
+from openai_server import serving
 
 from evoltune import recipe as recipes
 from evoltune.errors import RecipeError, TeacherError
@@ -44,6 +45,14 @@ FAULTS = {"rate_429": 0.05, "rate_500": 0.03, "rate_malformed": 0.02, "rate_drop
           "rate_truncated": 0.01, "rate_slow": 0.005, "slow_s": 4.0}  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def expected():
+    """expected(count): the texts of a server without faults."""
+    with serving() as server:
+        texts = [reply.texts for reply in call(config(server.url), 200)]
+    return lambda count: texts[:count]
+
+
 @pytest.fixture
 def dead_url():
     """The URL of a port on which nothing listens."""
@@ -52,16 +61,15 @@ def dead_url():
         yield f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
 
 
-def test_all_calls_are_complete_under_faults_and_none_is_paid_twice(tmp_path, openai_server):
-    expected = [r.texts for r in call(config(openai_server().url), 200)]
+def test_all_calls_are_complete_under_faults_and_none_is_paid_twice(tmp_path, openai_server, expected):
     server = openai_server(**FAULTS)
     replies = call(config(server.url, timeout_s=3.0, concurrency=40), 200, tmp_path)
     counts = server.stats()
-    assert [r.texts for r in replies] == expected
+    assert [r.texts for r in replies] == expected(200)
     assert all(counts[fault] for fault in ("429", "500", "malformed", "dropped", "null"))
     # A slow reply that came after our timeout was generated twice; nothing else was.
     assert counts["duplicates"] <= counts["slow"]
-    assert [r.texts for r in call(config(server.url), 200, tmp_path)] == expected
+    assert [r.texts for r in call(config(server.url), 200, tmp_path)] == expected(200)
     assert server.stats()["requests"] == counts["requests"]  # the journal answered
 
 
@@ -87,10 +95,10 @@ def test_hundreds_of_calls_that_fail_together_end_in_one_clear_error(openai_serv
 
 
 @pytest.mark.parametrize("status", [408, 409, 424, 425, 498, 499, 502, 503, 520, 524, 529])
-def test_a_status_that_passes_costs_no_call(status, openai_server):
+def test_a_status_that_passes_costs_no_call(status, openai_server, expected):
     server = openai_server(first_status=status)
     replies = call(config(server.url, concurrency=32), 24)
-    assert [r.texts for r in replies] == [r.texts for r in call(config(openai_server().url), 24)]
+    assert [r.texts for r in replies] == expected(24)
     assert (server.stats()["requests"], server.stats()["duplicates"]) == (48, 0)
 
 
@@ -143,10 +151,10 @@ def _as_text(reply):
 @pytest.mark.parametrize(
     "reply", [pytest.param(r, id=n, marks=[pytest.mark.slow] if "a limit" in n else []) for n, r in SEEN.items()]
 )
-def test_what_a_server_answers_once_costs_no_row(reply, openai_server):
+def test_what_a_server_answers_once_costs_no_row(reply, openai_server, expected):
     server = openai_server(first_reply=_as_text(reply))
     replies = call(config(server.url, concurrency=32), 12)
-    assert [r.texts for r in replies] == [r.texts for r in call(config(openai_server().url), 12)]
+    assert [r.texts for r in replies] == expected(12)
     assert server.stats()["requests"] <= 27
 
 

@@ -10,12 +10,21 @@ from hypothesis import strategies as st
 from evoltune.cli import main
 from evoltune.dataset.rl_prompts import as_record, prompts_of_rows
 from evoltune.errors import DataError, RecipeError
+from evoltune.generate.processes import processes_kept
 from evoltune.record import Answer, Record, Task, Verdict
 from evoltune.run.run import Run
 from evoltune.train.rl.guards import is_held_out_prompt
 from evoltune.train.rl.launch import check_settings
 from evoltune.train.rl.sampled import pass_rate, prompts_in_band
 from evoltune.train.samples import Sample
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_generator_process():
+    """Starting one takes longer than all that the tests here generate."""
+    with processes_kept():
+        yield
+
 
 VERDICTS = {"a": "pass", "b": "fail", "c": "pass", "d": "error"}
 

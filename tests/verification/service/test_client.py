@@ -93,7 +93,7 @@ def test_a_service_is_started_with_a_profile_and_a_policy():
 
 
 def test_what_takes_too_long_becomes_an_error_and_the_other_rows_get_their_verdicts():
-    server = VerifierService("--domain", "code", "--timeout-s", "3", "--program-s", "1000")
+    server = VerifierService("--domain", "code", "--timeout-s", "1.5", "--program-s", "1000")
     rows = [GOOD, LOOP, GOOD | {"id": "last"}]
     verdicts = list(VerifierClient(server.url, token=TOKEN).verify(rows, domain="code"))
     assert [v["status"] for v in verdicts] == ["pass", "error", "pass"] and verdicts[2]["id"] == "last"

@@ -85,7 +85,7 @@ def test_the_rows_of_a_caller_that_disconnects_leave_the_queue(small):
 
 
 def test_a_late_request_holds_neither_a_worker_nor_the_end_of_the_service():
-    server = VerifierService("--domain", "code", "--timeout-s", "3", "--program-s", "1000")
+    server = VerifierService("--domain", "code", "--timeout-s", "1.5", "--program-s", "1000")
     for _ in range(2):
         assert server.request("POST", "/v1/verify", {"domain": "code", "rows": [LOOP] * 3})[0] == 504
         client = VerifierClient(server.url, token=TOKEN)
