@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -73,14 +74,35 @@ def test_errors_of_ours_and_a_wish_of_the_user_pass_through():
 
 
 def test_a_forked_child_that_comes_back_ends_there_and_one_that_ends_itself_is_left_alone(capfd):
-    children = []
-    for leaves in (False, True):
-        with author_call("domain 'sums': seeds"):
-            children.append(os.fork())
-            if leaves and not children[-1]:
-                os._exit(3)
-    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [70, 3]
+    with (
+        pytest.raises(DomainError, match="seeds forked, and its child [0-9]+ did not end"),
+        author_call("domain 'sums': seeds"),
+    ):
+        os.fork()
     assert capfd.readouterr().err.count("domain 'sums': seeds forked, and its child came back too") == 1
+    with author_call("domain 'sums': seeds"):
+        if not (child := os.fork()):
+            os._exit(3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+
+
+def test_a_forked_child_that_is_still_at_work_is_ended_and_one_that_was_waited_for_is_no_fault(monkeypatch):
+    monkeypatch.setattr(author_calls, "GRACE_S", 0.05)
+    with pytest.raises(DomainError, match="seeds forked"), author_call("domain 'sums': seeds"):
+        if not (child := os.fork()):
+            signal.pause()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(child, 0)
+    with author_call("domain 'sums': seeds"):
+        if not (child := os.fork()):
+            os._exit(3)
+        os.waitpid(child, 0)
+
+
+def test_a_function_that_closes_all_descriptors_is_named_and_the_command_fails():
+    program = "import os\nfrom evoltune.author_calls import author_call\nwith author_call('seeds of sums'): os.closerange(3, 256)\nprint('went on')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "") and "seeds of sums closed all open files" in done.stderr
 
 
 def test_what_an_author_prints_never_mixes_with_results(tmp_path):

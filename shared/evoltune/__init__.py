@@ -13,19 +13,19 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "Answer": "record", "Drop": "record", "Record": "record", "Task": "record", "Verdict": "record",
-    "Benchmark": "domain", "Context": "domain", "Domain": "domain", "Job": "domain", "Operator": "domain",
-    "Profile": "domain", "Rewritten": "domain", "load_domain": "domain", "EvoltuneError": "errors",
+    "Benchmark": "domain", "Context": "domain", "Domain": "domain", "Job": "domain", "KnownAnswers": "record",
+    "Operator": "domain", "Profile": "domain", "Rewritten": "domain", "load_domain": "domain", "EvoltuneError": "errors",
     "reward": "verification.api", "verify": "verification.api",
 }  # fmt: skip
 __all__ = [
-    "Answer", "Benchmark", "Context", "Domain", "Drop", "EvoltuneError", "Job", "Operator", "Profile", "Record", "Rewritten",
+    "Answer", "Benchmark", "Context", "Domain", "Drop", "EvoltuneError", "Job", "KnownAnswers", "Operator", "Profile", "Record", "Rewritten",
     "Task", "Verdict", "load_domain", "reward", "verify",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from evoltune.domain import Benchmark, Context, Domain, Job, Operator, Profile, Rewritten, load_domain
     from evoltune.errors import EvoltuneError
-    from evoltune.record import Answer, Drop, Record, Task, Verdict
+    from evoltune.record import Answer, Drop, KnownAnswers, Record, Task, Verdict
     from evoltune.verification.api import reward, verify
 
 

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +24,9 @@ from evoltune.errors import DomainError, EvoltuneError
 
 SLOW_S, ENDLESS_S = 60.0, 900.0
 """Seconds after which one call is spoken of, and after which it is taken to have no end."""
-_REAL_EXIT = os._exit
+_REAL_EXIT, _REAL_FORK = os._exit, os.fork
+CAME_BACK, GRACE_S = 70, 1.0
+"""Exit code of a forked child that came back from its parent's call, and seconds in which a child may end after the call."""
 _OURS = str(Path(__file__).parent)
 
 
@@ -40,6 +43,14 @@ class _Here(threading.local):
     """The call that this thread is in."""
 
     whose, pid = "", 0
+    children: tuple[int, ...] = ()
+    """What a function forked in this call."""
+
+
+class _Descriptor:
+    """One that is open in each process that makes calls: a function that closes it has closed all others too."""
+
+    pid, number = 0, -1
 
 
 class _Folder:
@@ -58,8 +69,10 @@ class Inside:
         self.whose = whose
 
     def __enter__(self) -> Self:
-        self._outer = _HERE.whose
-        _HERE.whose, _HERE.pid = self.whose, os.getpid()
+        self._outer, self._children = _HERE.whose, _HERE.children
+        _HERE.whose, _HERE.pid, _HERE.children = self.whose, os.getpid(), ()
+        if _Descriptor.pid != _HERE.pid:
+            _Descriptor.pid, _Descriptor.number = _HERE.pid, os.open(os.devnull, os.O_RDONLY)
         with _Folder.lock:
             if not _Folder.calls:
                 _Folder.path = _working_directory()
@@ -75,16 +88,46 @@ class Inside:
                 file=sys.stderr,
                 flush=True,
             )
-            _REAL_EXIT(70)
-        _HERE.whose = self._outer
+            _REAL_EXIT(CAME_BACK)
+        forked, _HERE.whose, _HERE.children = _HERE.children, self._outer, self._children
+        _end_where_all_is_closed(self.whose)
         with _Folder.lock:
             _Folder.calls -= 1
             now = _working_directory()
             changed = bool(_Folder.path) and now != _Folder.path
             if changed:
                 os.chdir(_Folder.path)
+        if forked and error is None and (outlived := [child for child in forked if _outlives(child)]):
+            raise LeftError(f"forked, and its child {outlived[0]} did not end before the call did: it was ended")
         if changed and error is None:
             raise DomainError(f"{self.whose} changed the working directory to {now!r}: it must leave it as it was")
+
+
+def _outlives(child: int) -> bool:
+    """Whether a forked child came back from the call, or is still at work; then it is ended. One that ended itself is left alone."""
+    until = time.monotonic() + GRACE_S
+    with suppress(ChildProcessError):  # whoever forked it has waited for it
+        while not (ended := os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)):
+            if time.monotonic() > until:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                return True
+            time.sleep(0.01)
+        return ended.si_code == os.CLD_EXITED and ended.si_status == CAME_BACK
+    return False
+
+
+def _end_where_all_is_closed(whose: str) -> None:
+    """Ends a process whose store, sockets and event loop a function has closed: nothing in it can go on, or end as it should."""
+    try:
+        os.fstat(_Descriptor.number)
+    except OSError:
+        text = f"evoltune: error: {whose} closed all open files of its process: it must leave them as they were\n"
+        for name in (2, "/dev/tty"):
+            with suppress(OSError), open(name, "wb", buffering=0, closefd=name != 2) as stream:
+                stream.write(text.encode())
+                break
+        _REAL_EXIT(1)
 
 
 def is_inside() -> bool:
@@ -169,6 +212,15 @@ def _exit(status: int) -> NoReturn:
     _REAL_EXIT(status)
 
 
+def _fork() -> int:
+    """os.fork: as it was, and what an author's function forks is known when its call ends."""
+    child = _REAL_FORK()
+    if child and _HERE.whose and os.getpid() == _HERE.pid:
+        _HERE.children += (child,)
+    return child
+
+
+os.fork = _fork
 os._exit = (
     _exit  # once, for whoever calls it by this name: in a thread or a signal handler it is too late to put it there
 )

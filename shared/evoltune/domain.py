@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from evoltune.author_calls import FAILURES, Inside, author_call, imported
 from evoltune.errors import DataError, DomainError, nearest
-from evoltune.record import Json, Record, Task, Verdict, digest
+from evoltune.record import Json, KnownAnswers, Record, Task, Verdict, digest
 from evoltune.run.paths import user_path
 
 API_VERSION = 1
@@ -189,16 +189,14 @@ class Benchmark:
     beside: tuple[str, ...] = ()
     """Further profiles that score the same generations, e.g. a strict and a lenient reader."""
     file: str = ""
-    """Path below `EVOLTUNE_DATA` (or below the folder the user names), e.g. `gsm8k/test.jsonl.gz`; absolute for a file of
-    the domain's own package."""
+    """Path below `EVOLTUNE_DATA` or the folder the user names, e.g. `gsm8k/test.jsonl.gz`; absolute in the domain's own package."""
     hub: str = ""
     """Hub dataset id, for `datasets.load_dataset`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """A named, versioned way to score. A function that is None is the domain's own; without `prompt` the checkpoint's chat
-    template is used."""
+    """A named, versioned way to score. A function that is None is the domain's own; without `prompt`, the chat template is used."""
 
     version: int
     prompt: str | None = None
@@ -246,6 +244,8 @@ class Domain:
     """Tells the ways of several verified answers apart, so that a dataset takes different ones first."""
     preload: tuple[str, ...] = ()
     """Modules that worker processes import once, e.g. ("sympy",)."""
+    known_answers: Callable[[], Iterable[KnownAnswers]] | None = None
+    """Right and wrong answers to some tasks, which `evoltune domains check` tries on `verify`."""
     stand_in: Callable[[Task, str], str] | None = None
     """(seed's task, name in `evidence`) -> what a good teacher would reply; the teacher of `evoltune rehearse` says it."""
 

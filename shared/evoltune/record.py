@@ -42,6 +42,18 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KnownAnswers:
+    """Answers to a task of which its author knows whether they are right, as `verify` gets them. Only `evoltune domains check` reads
+    them: no generic change of a reference knows that `MB` is not `Mb`, or that `p & q` is `q & p`."""
+
+    task: Task
+    right: tuple[str, ...] = ()
+    """Other forms of the right answer: each must pass."""
+    wrong: tuple[str, ...] = ()
+    """Near answers that a careless comparison would accept: none may pass."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """The result of verifying an answer. `error` and `unverifiable` mean that verification failed, not the model."""
 

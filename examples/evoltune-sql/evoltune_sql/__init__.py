@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from evoltune import Answer, Benchmark, Context, Domain, Operator, Record, Task, Verdict
+from evoltune import Answer, Benchmark, Context, Domain, KnownAnswers, Operator, Record, Task, Verdict
 from evoltune_sql.execution import Refused, Result, execute
 
 HERE = Path(__file__).parent
@@ -64,7 +64,7 @@ def _cell(value: object) -> object:
     return round(float(value), 6) if isinstance(value, int | float) else value
 
 
-def tasks(path: Path) -> Iterator[tuple[Task, str]]:
+def tasks(path: Path) -> Iterator[tuple[Task, dict]]:
     schemas = json.loads((HERE / "schemas.json").read_text(encoding="utf-8"))
     for i, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         row = json.loads(line)
@@ -73,13 +73,19 @@ def tasks(path: Path) -> Iterator[tuple[Task, str]]:
         instruction = f"{row['question']}\n\nWrite one SQLite query for these tables:\n{tables}"
         yield (
             Task(instruction=instruction, reference=row["answer"], fields={"schema": schema}, name=f"{path.stem}:{i}"),
-            row["answer"],
+            row,
         )
 
 
 def seeds() -> Iterable[Record]:
-    for task, answer in tasks(HERE / "seeds.jsonl"):
-        yield Record(domain="sql", task=task, answers=(Answer(text=f"```sql\n{answer}\n```", model="seed"),))
+    for task, row in tasks(HERE / "seeds.jsonl"):
+        answer = f"```sql\n{row['answer']}\n```"
+        yield Record(domain="sql", task=task, answers=(Answer(text=answer, model="seed"),))
+
+
+def known_answers() -> Iterable[KnownAnswers]:
+    for task, row in tasks(HERE / "seeds.jsonl"):
+        yield KnownAnswers(task=task, right=tuple(row.get("right", ())), wrong=tuple(row.get("wrong", ())))
 
 
 def keeps_tables(parent: Task | None, child: Task, answer: str | None) -> str | None:
@@ -100,6 +106,7 @@ domain = Domain(
     ),
     verify=verify,
     extract=extract,
+    known_answers=known_answers,
     answer_prompt="{instruction}\n\nReply with the query in a ```sql block.",
     eliminators=(keeps_tables,),
     columns=("schema",),

@@ -4,13 +4,14 @@ An answer counts as passing by rule, and not by chance, where nearly all tasks l
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from evoltune.domain_kit.findings import Finding, broken, holds
-from evoltune.domain_kit.judging import ALWAYS, LATE, MUST_REJECT, Laws, example
+from evoltune.domain_kit.findings import Finding, broken, holds, unchecked
+from evoltune.domain_kit.judging import ALWAYS, LATE, MUST_REJECT, Judged, Laws, asked, example
 from evoltune.domain_kit.near_misses import RIGHT_AT_TIMES, UNRELATED, near_misses, other_responses, several_answers
+from evoltune.domain_kit.parts import Parts, shape
 from evoltune.domain_kit.phrases import STOCK, phrases_of
 from evoltune.record import Task, Verdict
 
@@ -21,6 +22,8 @@ OFTEN = 1 / 3
 maths domain none passes, of no kind."""
 SHORT = 3
 """Words of a short answer."""
+MOSTLY = 0.6
+"""Share of the answers of one shape that may pass with one of their parts changed."""
 WITNESSES = 3
 """Tasks with different answers which one text must all pass, before it counts as passing whatever the task."""
 
@@ -49,16 +52,34 @@ class Tally:
                 return f"{count} of {tried} pass with {kind}: {example(*self.example[kind])}"
         return ""
 
+    def forget(self, kinds: Set[str]) -> None:
+        """Leaves out kinds of which the author has said whether they are right."""
+        self.passed = {kind: count for kind, count in self.passed.items() if kind not in kinds}
+
+    def undecided(self) -> str:
+        """The kinds of which half or more pass, with an example each; "" where there are none."""
+        often = {kind: count for kind, count in self.passed.items() if 2 * count >= self.tried[kind]}
+        told = []
+        for kind, count in often.items():
+            task, text, _ = self.example[kind]
+            told.append(f"{count} of {self.tried[kind]} {kind} ({text[:60]!r} for {(task.reference or '')[:60]!r})")
+        return "; ".join(told)
+
 
 @dataclass
 class Cheats:
     """The laws, for answers that were found to be right."""
 
     laws: Laws
-    right: Sequence[Right]
+    judged: Judged
+
+    def __post_init__(self) -> None:
+        self.right: Sequence[Right] = self.judged.right
+        self.parts = Parts([candidate for _, _, candidate in self.right])
 
     def findings(self) -> Iterator[Finding]:
         yield from self.near_misses()
+        yield from self.changed_parts()
         yield from self.responses()
         yield from self.unrelated()
         yield from self.phrases()
@@ -118,6 +139,36 @@ class Cheats:
             yield broken(law, f"{detail}: {example(*next(iter(tally.example.values())))}", self._place, todo)
         elif looked:
             yield holds(law, detail)
+
+    def changed_parts(self) -> Iterator[Finding]:
+        """Changes that follow from an answer's parts: those that are nearly always wrong must not pass for most answers of one shape, and
+        those of which only the field can tell are named where they pass and nobody has said what they are."""
+        law, until = "answers changed in one of their parts are rejected", self.laws.time.until(2)
+        wrong, of_shape, either, decided = Tally(), Tally(), Tally(), set[str]()
+        programs = self.laws.first.jobs.seconds
+        for task, _, candidate in until.over(self.right):
+            form = shape(candidate)
+            for is_open, changes in ((False, self.parts.wrong(candidate)), (True, self.parts.open(candidate))):
+                for kind, text in changes.items():
+                    told = self.judged.known.get((asked(task), text))
+                    if told is not None:
+                        decided |= {kind, f"{kind} ({form})"}
+                        continue
+                    verdict = self._candidate(task, text)
+                    for tally, name in [(either, kind)] if is_open else [(wrong, kind), (of_shape, f"{kind} ({form})")]:
+                        tally.add(name, task, text, verdict)
+        for tally in (wrong, of_shape, either):
+            tally.forget(decided)
+        least = WITNESSES if self.laws.first.jobs.seconds > programs else 2  # tests may well let one pass
+        by_rule = of_shape.by_rule(least, MOSTLY) or wrong.by_rule(share=OFTEN)
+        if by_rule:
+            todo = "compare the whole answer with the reference, as far as the task asks; is it right after all, then name it in known_answers"
+            yield broken(law, by_rule, self._place, todo)
+        elif wrong.tried:
+            yield holds(law, f"{sum(wrong.tried.values())} answers of {len(wrong.tried)} kinds")
+        if undecided := either.undecided():
+            tell = "right in some fields and wrong in others: write the examples into known_answers, as `right` or as `wrong`"
+            yield unchecked("changes of which only the field can tell", f"{undecided} pass: {tell}")
 
     def _was_quick(self, jobs_s: float, cpu_s: float, calls: int) -> bool:
         return self.laws.first.jobs.seconds == jobs_s and self.laws.first.cpu - cpu_s < 0.05 * calls

@@ -20,6 +20,8 @@ from evoltune.domain_kit.costs import costs, too_dear
 from evoltune.domain_kit.findings import Finding, Sources, broken, holds, shown, unchecked
 from evoltune.domain_kit.hooks import FORM_ONLY, Hooks, side_effects
 from evoltune.domain_kit.judging import CHECK_S, FORM, Allowance, Judged, Laws
+from evoltune.domain_kit.known import laws_of_known
+from evoltune.domain_kit.moments import laws_of_moments
 from evoltune.domain_kit.near_misses import mutants
 from evoltune.domain_kit.probing import WRONG_S, Jobs, Outcome, Probe
 from evoltune.domain_kit.programs import Programs
@@ -130,8 +132,9 @@ class _Check:
             yield holds(FORM_ONLY, "content laws do not apply")
         if judged.right:
             yield from laws.forms(judged)
+            yield from laws_of_known(laws, judged)
             with self.first.jobs.limited(WRONG_S):
-                yield from Cheats(laws, judged.right).findings()
+                yield from Cheats(laws, judged).findings()
                 yield from Programs(laws, judged.right).findings()
             yield from Carried(laws, judged.right).findings()
             yield from laws.without_reference(judged)
@@ -147,4 +150,5 @@ class _Check:
                 yield from laws.hostile(tasks, [(task, candidate) for task, _, candidate in judged.right])
                 yield from laws.deterministic(judged, tasks)
                 yield from costs(laws, judged.right, tasks)
+                yield from laws_of_moments(laws)
         yield from laws.crashes.values()

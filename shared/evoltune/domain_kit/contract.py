@@ -10,7 +10,7 @@ from dataclasses import is_dataclass
 from typing import Any
 
 from evoltune.domain_kit.bounds import out_of_bounds
-from evoltune.record import STATUSES, Answer, Record, Task, Verdict
+from evoltune.record import STATUSES, Answer, KnownAnswers, Record, Task, Verdict
 
 MAX_ITEMS = 200_000
 """Seeds or problems that are read; an endless generator ends here."""
@@ -108,6 +108,17 @@ def task_of(task: Task) -> Task:
     # Expected values of benchmarks may be infinite.
     _plain({"fields": task.fields, "tests": task.tests, "history": task.history}, name, allow_nan=True)
     return task
+
+
+def known_of(known: KnownAnswers) -> KnownAnswers:
+    task_of(known.task)
+    for name in ("right", "wrong"):
+        texts = getattr(known, name)
+        if not isinstance(texts, tuple | list) or not all(isinstance(text, str) for text in texts):
+            raise BreakContract(f"known_answers: {name} is {texts!r:.80}, not a tuple of strings")
+    if both := {*known.right} & {*known.wrong}:
+        raise BreakContract(f"known_answers: {min(both)!r:.80} is called right and wrong")
+    return known
 
 
 def _plain(value: Any, name: str, *, allow_nan: bool = False) -> None:

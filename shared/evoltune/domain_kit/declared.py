@@ -72,7 +72,7 @@ def _wrong_fields(domain: Domain, sources: Sources) -> Iterator[Finding]:
     for field in ("seeds", "verify", "extract"):
         if not callable(getattr(domain, field)):
             yield wrong(field, getattr(domain, field), "a function")
-    for field in ("confirm", "cases", "check_steps", "route", "stand_in"):
+    for field in ("confirm", "cases", "check_steps", "route", "known_answers", "stand_in"):
         if getattr(domain, field) is not None and not callable(getattr(domain, field)):
             yield wrong(field, getattr(domain, field), "a function or None")
     if not isinstance(domain.answer_prompt, str):

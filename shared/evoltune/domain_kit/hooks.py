@@ -168,6 +168,7 @@ class Hooks:
         """(statuses of right answers, what confirm does wrong) where all evidence agrees: only then does many a confirm decide."""
         todo = "return one Verdict of plain values for each candidate, in their order; None is a candidate without an answer"
         orders: list[list[str | None]] = [[right, wrong, None, right], [wrong, None, right, right], [right] * 4]
+        orders.append([right, right, wrong, right, right])
         results: list[dict[str | None, str]] = []
         for candidates in orders:
             outcome = self.ask("confirm", task, candidates, evidence, name="confirm")
@@ -176,10 +177,13 @@ class Hooks:
             if len(outcome.value) != len(candidates):
                 detail = f"{len(outcome.value)} verdicts for {len(candidates)} candidates {candidates!r}"[:300]
                 return [], broken(law, detail, place, todo)
-            results.append(dict(zip(candidates, (v.status for v in outcome.value), strict=True)))
+            statuses = [*zip(candidates, (v.status for v in outcome.value), strict=True)]
+            results.append(dict(statuses))
             if results[-1].get(None) == "pass":
                 return [], broken(law, "a candidate that is None (no answer found) passes", place, "give None a `fail`")
-        first, turned, alike = results
+            if dict(statuses[::-1]) != results[-1] and not _is_late([status for _, status in statuses]):
+                return [], broken(law, f"equal candidates get unlike verdicts: {statuses!r}"[:300], place, todo)
+        first, turned, alike, _ = results
         if first != turned and not _is_late([*first.values(), *turned.values()]):
             detail = f"candidates in another order get other verdicts: {[*first.values()]}, then {[turned[c] for c in first]}"
             todo = "let no verdict depend on a candidate's place, and return them in the candidates' order"

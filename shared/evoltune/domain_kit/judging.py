@@ -12,6 +12,7 @@ from typing import TypeVar
 from evoltune.domain import Domain
 from evoltune.domain_kit.findings import Finding, Sources, broken, holds, shown
 from evoltune.domain_kit.near_misses import HOSTILE, UNRELATED, grown, in_place, near_misses
+from evoltune.domain_kit.parts import hostile_numbers, shape
 from evoltune.domain_kit.probing import Outcome, Probe
 from evoltune.domain_kit.queries import equal_forms
 from evoltune.record import STATUSES, Json, Record, Task, Verdict
@@ -38,6 +39,8 @@ SHIFTS = (*(-86400.0 * 366 * years for years in (6, 3, 10, 1, 2, 4, 5, 7, 8)),
 LEAPS = (0.3, 3.0)
 """Seconds that pass between two looks at the clock on a busy machine."""
 
+MOST_TIMED = 16
+"""Candidates that are judged again at other times, because their verdict looked at a clock."""
 LONG = 12_000
 """Blank lines that make an answer long and leave it what it is: a reason must not quote it whole."""
 _BLANKS = "strip blanks and read \\r\\n as a line's end: models write both"
@@ -53,10 +56,17 @@ class Judged:
 
     right: list[tuple[Task, str, str]] = field(default_factory=list)
     """(task, response, candidate) of answers that pass by their content."""
+    known: dict[tuple[tuple[str, str], str], bool] = field(default_factory=dict)
+    """((instruction, reference), answer) -> whether the domain's author calls it right."""
     silent: bool = False
     """Nothing was judged: each answer is unverifiable, though there are references."""
     stopped: bool = False
     """A call did not come back, or everything raises: the other laws would meet the same."""
+
+
+def asked(task: Task) -> tuple[str, str]:
+    """What tells a task from others: its question and its right answer."""
+    return task.instruction, task.reference or ""
 
 
 class Until:
@@ -108,6 +118,8 @@ class Laws:
     """Calls that did not come back; after `PATIENCE` of them nothing more is asked."""
     cpu: list[float] = field(default_factory=list)
     """CPU seconds of each answer that was judged."""
+    timed: list[Attempt] = field(default_factory=list)
+    """Candidates whose verdict looked at a clock, or at chance."""
     crashes: dict[str, Finding] = field(default_factory=dict)
     """place -> what raised, returned another type, or did not come back there."""
 
@@ -124,6 +136,8 @@ class Laws:
         if self.lost >= PATIENCE:
             return None
         outcome = probe.call("verify", task, candidate, name="verify", **mode)
+        if (outcome.clock or outcome.random) and len(self.timed) < MOST_TIMED:
+            self.timed.append((task, candidate))
         about = f"the candidate {candidate[:80]!r} of {task.instruction[:60]!r}"
         return None if self.failed(outcome, about) else outcome.value
 
@@ -228,6 +242,8 @@ class Laws:
         ]
         near = [wrong + "\n" * LONG for task in tasks[:1] for wrong in near_misses(task.reference or "").values()]
         shaped = [(task, text) for task, candidate in _unlike(right) for text in grown(candidate)]
+        of_shape = {shape(candidate): (task, candidate) for task, candidate in right}
+        shaped += [(task, text) for task, own in [*of_shape.values()][:FORMS] for text in hostile_numbers(own)]
         may_pass = {*near, *(text for _, text in shaped)}
         for task, text in until.over([*tries, *((tasks[0], text) for text in near), *shaped]):
             found = self.judge(self.first, task, text)
@@ -309,7 +325,7 @@ class Laws:
         place = self.sources.function(self.domain.verify)
         known = [*zip(tries, first, strict=False)]
         for (attempt, a), b in [*zip(known, again, strict=False), *zip(known[::-1], second, strict=False)]:
-            if a and b and _differ(a, b):
+            if a and b and differ(a, b):
                 same = (a.status, a.reason) == (b.status, b.reason)
                 evidence = (
                     f", with the evidence {dict(a.evidence)!r:.100} and then {dict(b.evidence)!r:.100}" if same else ""
@@ -357,7 +373,7 @@ class Laws:
                     break
                 verdict = outcome.value[1] if not outcome.kind else None
                 late = "leap" in mode and verdict and verdict.status == "timeout" and not self.first.jobs.seconds
-                if verdict and (late or _differ(expected, verdict)):
+                if verdict and (late or differ(expected, verdict)):
                     why = {
                         "shift": "at another time of the clock",
                         "extreme": "with other random numbers",
@@ -400,14 +416,14 @@ def _unlike(right: Sequence[tuple[Task, str]]) -> list[tuple[Task, str]]:
     return chosen
 
 
-SHAPES, SHAPED = 2, 200
-"""Answers of which longer ones of their shape are made, and their characters at most."""
+SHAPES, SHAPED, FORMS = 2, 200, 6
+"""Answers of which longer ones of their shape are made, their characters at most, and answers in which a number gets out of bounds."""
 LATE = frozenset(("timeout", "memory"))
 MEASURED = frozenset(("cpu_s", "wall_s", "memory_mb"))
 """What the sandbox's verdicts measure; it never enters a dataset."""
 
 
-def _differ(a: Verdict, b: Verdict) -> bool:
+def differ(a: Verdict, b: Verdict) -> bool:
     """Whether two verdicts on one answer differ; a limit of time or memory may strike once."""
     if {a.status, b.status} & LATE:
         return False

@@ -69,6 +69,11 @@ def _of_structure(text: str) -> dict[str, str]:
     return {kind: json.dumps(value, ensure_ascii=False) for kind, value in changed.items() if value != whole}
 
 
+def is_structured(text: str) -> bool:
+    """Whether a text is a JSON object or list."""
+    return bool(_of_structure(text))
+
+
 def _changed(whole: Any, first: Any, last: Any) -> Iterator[Any]:
     """The value with each of the changes of `STRUCTURED`, in their order."""
 

@@ -26,10 +26,20 @@ from typing import Any
 
 from evoltune.domain import Context, Domain, Job, Operator, Rewritten, load_domain, policy_of
 from evoltune.domain_kit.bounds import held_by
-from evoltune.domain_kit.contract import BreakContract, bounded, kind_of, seed_of, several, task_of, text_of, verdict_of
+from evoltune.domain_kit.contract import (
+    BreakContract,
+    bounded,
+    kind_of,
+    known_of,
+    seed_of,
+    several,
+    task_of,
+    text_of,
+    verdict_of,
+)
 from evoltune.domain_kit.surroundings import Hidden
 from evoltune.domain_kit.watching import Note, Watch
-from evoltune.record import Record, Task, Verdict
+from evoltune.record import KnownAnswers, Record, Task, Verdict
 from evoltune.sandbox import wire
 from evoltune.sandbox.worker import VERIFIER_MB
 from evoltune.verification.records import NO_ANSWER
@@ -173,7 +183,7 @@ class _Probe:
         reply = self._called(
             hook,
             lambda: self._call(domain, hook, key, args),
-            reads=hook not in ("seeds", "load"),
+            reads=hook not in ("seeds", "load", "known_answers"),
             cpu_s=request["cpu_s"],
         )
         if not reply["error"] and repr(pickle.loads(before)) != repr(args):
@@ -242,6 +252,8 @@ class _Probe:
         """Calls one function and holds its result to its type. Raises BreakContract."""
         if hook == "seeds":
             return [seed_of(s) for s in several(domain.seeds(), "seeds()", Record)]
+        if hook == "known_answers" and domain.known_answers:
+            return [known_of(k) for k in several(domain.known_answers(), "known_answers()", KnownAnswers)]
         if hook == "load":
             benchmark = domain.benchmarks[key]
             return [task_of(t) for t in several(benchmark.load(*args), "load()", Task)]

@@ -6,8 +6,7 @@ yield from Rewrites(domain, sources, first, second, time, seeds).findings()
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 
 from evoltune.domain import Rewritten
 from evoltune.domain_kit.findings import Finding, broken, holds
@@ -25,13 +24,12 @@ _ROUNDS = 2
 """Further rounds in which children of a rewrite are rewritten."""
 
 
+@dataclass
 class Rewrites(Hooks):
     """The rewrite functions of one domain."""
 
-    @cached_property
-    def children(self) -> dict[str, list[tuple[Task, str]]]:
-        """Operator -> the tasks that it made, with their solutions."""
-        return {}
+    children: dict[str, list[tuple[Task, str]]] = field(default_factory=dict)
+    """Operator -> the tasks that it made, with their solutions."""
 
     def findings(self) -> Iterator[Finding]:
         """Each rewrite function makes a task of some seed; its own solution passes, and the same parents give the same child."""

@@ -224,6 +224,7 @@ class Suites(Hooks):
         """References pass under the domain's own verifier; a suite with references must have some that can be verified."""
         attempts = [(t, t.reference) for t in tasks if t.reference is not None]
         until, verified = self.time.until(0.3), 0
+        silent: list[Task] = []
         for task, text in until.over(attempts):
             outcome = self.first.call("answer", task, text, name="extract and verify")
             if failure := self.failure(law, outcome, place, "return a Verdict instead of raising"):
@@ -243,6 +244,11 @@ class Suites(Hooks):
                     "correct the reference, or make verify accept it",
                 )
             verified += verdict.status == "pass"
+            silent += [task] * (verdict.status == "unverifiable")
+        if silent and verified > len(silent) and not benchmark.sha256:
+            detail = f"{len(silent)} of {until.looked} references are unverifiable, e.g. {silent[0].reference!r:.80} of {silent[0].instruction[:60]!r}"
+            at = self.sources.line_of(silent[0].instruction) or place
+            return broken(law, detail, at, "correct the reference: its problem has no score")
         if until.looked >= 1 and not verified and not any(t.tests is not None or t.fields for t in tasks):
             return broken(
                 law,

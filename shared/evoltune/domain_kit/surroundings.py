@@ -151,12 +151,24 @@ class Surroundings:
             setattr(time, f"{name}_ns", moved(getattr(time, f"{name}_ns"), 1e9))
         for name in ("localtime", "gmtime", "ctime"):
             setattr(time, name, self._at(getattr(time, name)))
+        for name in ("mktime", "localtime", "ctime"):
+            setattr(time, name, self._zoned(name, getattr(time, name)))
         strftime, now = time.strftime, time.localtime
         time.strftime = lambda form, t=None: strftime(form, t if t is not None else now())
         datetime.datetime, datetime.date = self._dates()  # type: ignore[misc, assignment]
 
     def _at(self, real: Callable[..., Any]) -> Callable[..., Any]:
         return lambda seconds=None: real(time.time() if seconds is None else seconds)
+
+    def _zoned(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        """A function that reads a moment which it is given by the machine's time zone."""
+
+        def read(*given: Any) -> Any:
+            if given and given[0] is not None:
+                self._asked(f"the machine's time zone (time.{name})")
+            return real(*given)
+
+        return read
 
     def _dates(self) -> tuple[type, type]:
         real_datetime, real_date = datetime.datetime, datetime.date
