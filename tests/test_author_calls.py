@@ -75,7 +75,7 @@ def test_errors_of_ours_and_a_wish_of_the_user_pass_through():
 
 def test_a_forked_child_that_comes_back_ends_there_and_one_that_ends_itself_is_left_alone(capfd):
     with (
-        pytest.raises(DomainError, match="seeds forked, and its child [0-9]+ did not end"),
+        pytest.raises(DomainError, match=r"seeds forked, and its child [0-9]+ did not end"),
         author_call("domain 'sums': seeds"),
     ):
         os.fork()
