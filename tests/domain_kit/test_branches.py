@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from evoltune.domain import Domain, load_domain
+from evoltune.domain_kit.cheats import Cheats
 from evoltune.domain_kit.children import laws_of_children
 from evoltune.domain_kit.findings import Finding, Sources
 from evoltune.domain_kit.hooks import Hooks
 from evoltune.domain_kit.judging import Allowance, Judged, Laws
+from evoltune.domain_kit.known import laws_of_known
 from evoltune.domain_kit.near_misses import grown
+from evoltune.domain_kit.parts import Parts, hostile_numbers, shape
 from evoltune.domain_kit.probing import Jobs, Probe
 from evoltune.domain_kit.rewrites import Rewrites
 
@@ -21,7 +24,7 @@ SOUND = '''"""Colours of doors, and how many doors there are."""
 
 import re
 
-from evoltune import Answer, Domain, Operator, Record, Rewritten, Task, Verdict
+from evoltune import Answer, Domain, KnownAnswers, Operator, Record, Rewritten, Task, Verdict
 
 COLOURS = ("red", "dark blue", "green", "white", "light grey", "black")
 
@@ -57,6 +60,10 @@ def same_door(record, problems, context):
     return [p.name for p in problems if p.instruction == record.task.instruction]
 
 
+def known_answers():
+    yield KnownAnswers(task=next(seeds()).task, right=("red",), wrong=("Red", "reddish"))
+
+
 def seeds():
     for i, colour in enumerate(COLOURS):
         task = Task(instruction=f"Door {i} of the castle has which colour?", reference=colour, fields={"colour": colour}, name=f"door:{i}")
@@ -65,12 +72,13 @@ def seeds():
 
 domain = Domain(
     name="doors", seeds=seeds, verify=verify, operators=(Operator(name="count", rewrite=count),), confirm=confirm, overlap={"door": same_door},
-    evidence={"colour": "Name the colour: {instruction}"}, columns=("colour",), stand_in=lambda task, name: task.reference,
+    evidence={"colour": "Name the colour: {instruction}"}, columns=("colour",), known_answers=known_answers, stand_in=lambda task, name: task.reference,
 )
 '''  # fmt: skip
 FAULTS = [
     ("if candidate == task.reference else", "if candidate.rstrip('.0123456789') == '' and abs(float(candidate or 0) - int(task.reference)) < 1 else"),
-    ('candidate == task.fields.get("colour")', 'alike(candidate, task.fields.get("colour", ""))'),
+    ('candidate == task.fields.get("colour")', 'alike(candidate.lower().split()[-1], task.fields.get("colour", "").split()[-1])'),
+    ('r"[a-z]+( [a-z]+)?", candidate', 'r"[A-Z]?[a-z]+( [a-z]+)?", candidate'),
     ('"pass" if c in told else "fail"', '"pass" if c in told or c is candidates[0] else "fail"'),
     ("p.instruction == record.task.instruction", "{*p.instruction.split()} & {*record.task.instruction.split()} - {'the'}"),
 ]  # fmt: skip
@@ -100,6 +108,8 @@ def _of_functions(domain: Domain, sources: Sources, first: Probe, second: Probe)
     time, seeds = Allowance(20, (first, second)), [*domain.seeds()]
     laws, judged = Laws(domain, sources, first, second, time), Judged()
     yield from laws.references(seeds, judged)
+    yield from laws_of_known(laws, judged)
+    yield from Cheats(laws, judged).changed_parts()
     rewrites = Rewrites(domain, sources, first, second, time, seeds)
     yield from rewrites.findings()
     yield from laws_of_children(laws, rewrites.children)
@@ -118,6 +128,8 @@ def test_what_seeds_alone_do_not_reach_is_looked_at(findings: tuple[str, list[Fi
     assert "to tasks of operator 'count'" in broken["answers to rewritten tasks are judged like others"]
     assert "in another order" in broken["confirm judges all candidates of a task without reference"]
     assert "others on average" in broken["overlap 'door' names the problems that a row gives away"]
+    assert "for 'Red'" in broken["answers that the author knows are judged as they should be"]
+    assert "with first word of another answer (a+)" in broken["answers changed in one of their parts are rejected"]
     assert "RecursionError" in broken["bad candidates end as verdicts, within the time limit"]
 
 
@@ -125,3 +137,34 @@ def test_grown_answers_keep_the_shape_and_repeat_each_character():
     texts = [*grown("2 H2")]
     assert {text[0] for text in texts} >= {"2"} and all("2" in text and len(text) > 40 for text in texts)
     assert f"2 {'H' * 40}!2" in texts and f"2 {'H' * 5_000}2" in texts
+
+
+def test_an_answer_is_changed_in_each_of_its_parts():
+    parts = Parts(["4 h 18 min", "2024-03-26", "p -> q & r", "2022-02-28/2022-03-06", "red, blue", "green, white"])
+    assert (
+        parts.wrong("4 h 18 min").items()
+        >= {"first number smaller": "3 h 18 min", "last number smaller": "4 h 16 min"}.items()
+    )
+    assert parts.wrong("2024-03-26")["last two numbers exchanged"] == "2024-26-03"
+    assert parts.wrong("p -> q & r").items() >= {
+        "sides of '->' exchanged": "q & r -> p", "a sign of another answer": "p & q & r", "first word of another answer": "h -> q & r",
+    }.items()  # fmt: skip
+    assert parts.wrong("2022-02-28/2022-03-06")["sides of '/' exchanged"] == "2022-03-06/2022-02-28"
+    assert parts.wrong("red, blue").items() >= {
+        "last part between ',' lost": "red", "a part between ',' more": "red, blue, green", "last part between ',' of another answer": "red, green",
+    }.items()  # fmt: skip
+    assert parts.wrong("42 km")["ten times as large"] == "420 km"
+
+
+def test_a_change_that_may_be_right_is_kept_apart_from_one_that_is_wrong():
+    parts = Parts(["p & q", "MB", "(a + b) * c"])
+    assert parts.open("p & q")["parts between '&' in another order"] == "q & p"
+    assert parts.open("MB") == {"letters in the other case": "mb"}
+    assert parts.open("(a + b) * c")["without brackets"] == "a + b * c"
+    for text in ('{"a": 1, "b": 2}', "def f():\n    return 1", "SELECT a FROM t", "word " * 70):
+        assert parts.wrong(text) == parts.open(text) == {}, "these have changes of their own"
+
+
+def test_answers_of_one_shape_are_told_apart_from_others():
+    assert shape("4 h 18 min") == shape("2 h 46 min 40 s") != shape("42 km") == shape("1.5 GB")
+    assert {*hostile_numbers("42 km")} >= {"1e999999999 km", "1/0 km"} and [*hostile_numbers("red")] == []

@@ -64,7 +64,7 @@ class Parts:
             if other := _nearest(match[0], self.words, text):
                 found[f"{kind} word of another answer"] = text[: match.start()] + other + text[match.end() :]
         for match in (m for m in _TOKEN.finditer(text) if m[0] in self.signs and m.start() > 0):
-            if other := _nearest(match[0], self.signs, text):
+            if other := _nearest(match[0], self.signs, match[0]):
                 found["a sign of another answer"] = text[: match.start()] + other + text[match.end() :]
                 break
         return found

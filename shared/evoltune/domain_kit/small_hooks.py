@@ -13,6 +13,8 @@ from evoltune.domain_kit.judging import ALWAYS, LATE, Judged
 from evoltune.domain_kit.near_misses import HOSTILE, UNRELATED, near_misses, spoilt
 from evoltune.record import Task
 
+_STEPS = 12
+"""Steps of one solution: the time limit is for one."""
 _SUMS = (
     "1 / 0",
     "1 // 0",
@@ -138,7 +140,8 @@ class SmallHooks(Hooks):
         todo = "return True, False or None for each step, in their order"
         for seed in self.seeds[:BREADTH]:
             text = seed.answers[0].text if seed.answers else "1 + 1 = 2"
-            odd = [[f"{text} = 1" for text in _SUMS], [*HOSTILE[6:]]] if seed is self.seeds[0] else []
+            hostile = [[*HOSTILE[i : i + _STEPS]] for i in range(6, len(HOSTILE), _STEPS)]
+            odd = [[f"{text} = 1" for text in _SUMS], *hostile] if seed is self.seeds[0] else []
             for steps in (text.splitlines(), [], [*UNRELATED, "", "1 + 1 = 3", "\x00" * 9, "9" * 400], *odd):
                 outcome = self.ask("check_steps", seed.task, steps, name="check_steps")
                 if failure := self.failure(law, outcome, place, todo):
