@@ -54,7 +54,7 @@ def encode(value: Any, other: Other = _refuse, depth: int = 0) -> Any:
     if kind is tuple:
         return {"t": _items(value, other, depth)}
     if kind is dict:
-        return {"d": [[encode(k, other, depth + 1), encode(v, other, depth + 1)] for k, v in value.items()]}
+        return {"d": [_items(pair, other, depth) for pair in value.items()]}
     if encoder := _ENCODERS.get(kind):
         return encoder(value, other, depth)
     if getattr(other, "exact", False):

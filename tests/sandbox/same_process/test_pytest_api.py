@@ -234,3 +234,14 @@ def test_fixtures_remember_how_they_were_made():
 
     holder = Holder()
     assert Holder.bound.function(5) == 5 and holder.bound.function() is holder and holder.bound.name == "bound"
+
+
+def test_a_fixtures_settings_have_names():
+    def box():
+        return 4
+
+    for fixture in (OURS.fixture, pytest.fixture):
+        assert fixture(box, name="other") is not None and callable(fixture(name="other"))
+        for wrong in ((box, "session"), (None, "session")):
+            with pytest.raises(TypeError):
+                fixture(*wrong)

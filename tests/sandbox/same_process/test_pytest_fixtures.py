@@ -89,3 +89,9 @@ def test_output_is_captured_piece_by_piece_and_the_streams_come_back():
     close()
     assert (sys.stdout, sys.stderr) == before
     assert pytest_fixtures.BUILT_IN["tmp_path"]().is_dir()
+
+
+def test_folders_of_one_name_are_numbered(tmp_path_factory):
+    for factory in (pytest_fixtures.BUILT_IN["tmp_path_factory"](), tmp_path_factory):
+        made = [factory.mktemp(name).name for name in ("seen", "seen", "other", "seen")]
+        assert made == ["seen0", "seen1", "other0", "seen2"] and factory.mktemp("plain", numbered=False).name == "plain"

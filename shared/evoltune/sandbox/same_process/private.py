@@ -53,9 +53,7 @@ def load(name: str) -> types.ModuleType:
             exec(_CODES[module_name], module.__dict__)  # noqa: S102 - our own module
         return loaded[module_name]
 
-    def import_private(
-        module_name: str, space: Any = None, local: Any = None, fromlist: Any = (), level: int = 0
-    ) -> Any:
+    def import_private(module_name: str, space: Any, local: Any, fromlist: Any, level: int) -> Any:
         if module_name == PACKAGE:
             parent = types.SimpleNamespace()
             for part in fromlist:
