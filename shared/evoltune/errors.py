@@ -6,6 +6,7 @@ written; 1: work began and failed, what was finished is kept). Bad model output 
 """
 
 import difflib
+import errno
 import importlib.util
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -100,6 +101,25 @@ def naming(key: str) -> Iterator[None]:
         if not key or str(error).startswith(key):
             raise
         raise type(error)(f"{key}: {error}") from error
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the disk is full, or the user's part of it."""
+    return error.errno in _NO_ROOM
+
+
+@contextmanager
+def naming_file(path: object) -> Iterator[None]:
+    """Inside the block, the error of a full disk names this file: the system names none when a write fails."""
+    try:
+        yield
+    except OSError as error:
+        if is_full(error) and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from evoltune.errors import DataError
 from evoltune.rows.files import (
     Journal,
     atomic_path,
+    elsewhere,
     file_digest,
     jsonl_writer,
     read_journal,
@@ -143,3 +144,24 @@ def test_a_damaged_line_in_the_middle_is_an_error_with_its_number(tmp_path):
     path.write_text('{"i": 0}\nnonsense\n{"i": 1}\n')
     with pytest.raises(DataError, match=r"j\.jsonl:2: not JSON"):
         list(read_journal(path))
+
+
+def test_the_error_of_a_full_disk_names_the_file_that_was_to_be_written_and_what_moves_it(tmp_path, monkeypatch):
+    device = tmp_path / "full"
+    device.symlink_to("/dev/full")  # every write to it fails as on a full disk
+    with (
+        pytest.raises(OSError, match="No space left") as raised,
+        atomic_path(tmp_path / "rows.jsonl"),
+        device.open("wb") as file,
+    ):
+        file.write(b"x" * 100)
+    assert raised.value.filename == str(tmp_path / "rows.jsonl")
+    journal = Journal(tmp_path / "journal.jsonl")
+    monkeypatch.setattr(journal, "_file", os.open("/dev/full", os.O_WRONLY))
+    with pytest.raises(OSError, match="No space left") as raised:
+        journal.append({"a": 1})
+    assert raised.value.filename == str(tmp_path / "journal.jsonl")
+    monkeypatch.setenv("EVOLTUNE_CACHE", str(tmp_path / "cache"))
+    assert "EVOLTUNE_CACHE" in elsewhere(tmp_path / "cache" / "suites" / "x") and "--out" in elsewhere(Path("/runs/x"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert "TMPDIR" in elsewhere(tmp_path / "evoltune-x" / "y") and "--out" in elsewhere(tmp_path / "runs" / "y")

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+from itertools import islice
 
 import pytest
 
@@ -88,11 +89,36 @@ def test_a_byte_order_mark_before_json_is_no_error(tmp_path):
         assert list(read_rows(tmp_path / name)) == ROWS
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "json", "csv"])
+def test_zstandard_is_read_as_the_plain_file_and_a_cut_one_is_an_error(kind, tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    text = {
+        "jsonl": '{"instruction": "x"}\n' * 9,
+        "json": '[{"instruction": "x"}]',
+        "csv": "instruction,output\nx,y\n",
+    }[kind]
+    (tmp_path / f"rows.{kind}").write_text(text)
+    packed = pa.compress(text.encode() * (1 if kind != "jsonl" else 5000), codec="zstd", asbytes=True)
+    file = tmp_path / f"rows.{kind}.zst"
+    file.write_bytes(packed)
+    assert list(islice(read_rows(file), 9)) == list(read_rows(tmp_path / f"rows.{kind}"))
+    with pytest.raises(DataError, match="one name in two forms"):
+        list(read_rows(tmp_path))
+    file.write_bytes(b"plain text")
+    with pytest.raises(DataError, match=rf"rows\.{kind}\.zst: cannot be read: ZSTD"):
+        list(read_rows(file))
+
+
 def test_a_cut_gzip_file_is_a_data_error(tmp_path):
     whole = gzip.compress(b'{"instruction": "x"}\n' * 5000)
     (tmp_path / "a.jsonl.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match=r"a\.jsonl\.gz: cannot be read"):
         list(read_rows(tmp_path / "a.jsonl.gz"))
+    damaged = whole[:10] + b"\xff" * 9 + whole[19:]
+    for name in ("b.jsonl.gz", "c.json.gz"):
+        (tmp_path / name).write_bytes(damaged)
+        with pytest.raises(DataError, match=rf"{name}: cannot be read"):
+            list(read_rows(tmp_path / name))
 
 
 BAD = {

@@ -19,9 +19,10 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from evoltune import __version__
-from evoltune.errors import EvoltuneError, nearest
+from evoltune.errors import EvoltuneError, is_full, nearest
 from evoltune.terminal import open_standard_streams, safe_streams
 from evoltune.text.credentials import note_secrets, secrets_in
 
@@ -209,6 +210,11 @@ def _guarded(name: str, work: Callable[[], int | None]) -> int:
         return 0
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
+        if named and is_full(error):
+            from evoltune.rows.files import elsewhere
+
+            todo = f"free some space there, or {elsewhere(Path(str(error.filename)))}: what was finished is kept"
+            return _failed(name, f"{named}{error.strerror}: {todo}", 1)
         return _failed(name, f"{named}{error.strerror or error}: check the path, its permissions and the disk", 1)
     except Exception as error:  # noqa: BLE001 - of a plug-in, or a fault of ours: the last place to say it
         if os.environ.get("EVOLTUNE_DEBUG"):

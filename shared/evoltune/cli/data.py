@@ -97,7 +97,7 @@ def _beginning(turns: Conversation | str) -> str:
 
 def add_decontaminate(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("dataset", help="rows file (.jsonl, .json, .csv, .parquet, .gz), dataset folder, run, or hub id")
+    add("dataset", help="rows file (.jsonl, .json, .csv, .parquet, .gz, .zst), dataset folder, run, or hub id")
     add("--against", required=True, metavar="SUITES", help="e.g. humaneval,mbpp or math/gsm8k")
     options.add_data(parser)
     add("--ngrams", default="13", metavar="N,N", help="word n-grams (default: 13)")

@@ -50,9 +50,16 @@ def published(args: argparse.Namespace, recipe: Recipe, folder: Path) -> Iterato
     with place as publish, engine_of(args):
         try:
             yield publish
-        finally:
-            if not at_address:
-                note_origin(folder, find_recipe(args.recipe))
+        except BaseException:
+            with suppress(OSError):  # on a full disk, what stopped the work is the error to show
+                _note_origin(args, folder)
+            raise
+        _note_origin(args, folder)
+
+
+def _note_origin(args: argparse.Namespace, folder: Path) -> None:
+    if not (args.out and is_address(args.out)):
+        note_origin(folder, find_recipe(args.recipe))
 
 
 def out_path(text: str) -> str:

@@ -26,7 +26,7 @@ from evoltune.verification.rows import read_any_rows
 
 def add_reward(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("file", help="rows (.jsonl, .json, .csv, .parquet, also .gz; - for standard input)")
+    add("file", help="rows (.jsonl, .json, .csv, .parquet, also .gz and .zst; - for standard input)")
     add("--domain", required=True, help="domain by name, module:attribute or path")
     add_models(parser)
     options.add_verification(parser, require="L1")

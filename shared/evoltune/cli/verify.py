@@ -60,7 +60,10 @@ class _MissedError(WorkError):
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("file", help="rows (.jsonl, .json, .csv, .parquet, also .gz; - for standard input), or a recipe (.yaml)")
+    add(
+        "file",
+        help="rows (.jsonl, .json, .csv, .parquet, also .gz and .zst; - for standard input), or a recipe (.yaml)",
+    )
     add("overrides", nargs="*", help="with a recipe: key.path=value")
     add("--domain", help="domain by name, module:attribute or path (with a rows file)")
     options.add_verification(parser, require="L1")

@@ -53,7 +53,9 @@ def read_samples(path: Path, suite: Suite, *, column: str = "", rank_by: str = "
     `Sample.rank`. Raises DataError that names the row without a known problem, text or rank.
     """
     if not path.is_file():
-        raise DataError(f"{path}: no such file: give the generations as .jsonl, .json, .csv or .parquet, also with .gz")
+        raise DataError(
+            f"{path}: no such file: give the generations as .jsonl, .json, .csv or .parquet, also with .gz or .zst"
+        )
     samples = list(samples_of(located_samples(path, suite), suite, column=column, rank_by=rank_by))
     if not samples:
         raise DataError(f"{path}: the file holds no generation")

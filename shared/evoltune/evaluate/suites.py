@@ -39,7 +39,7 @@ REFERENCES = "reference_answers"
 """Column of right answers that a judge is shown beside the answers, a text for each turn, or one text for the first."""
 TURN = "dialogue_turn"
 """Field of a later turn's task, where each turn is a problem of its own: its number, 2 for the second."""
-ROWS_FILE = re.compile(r"\.(jsonl|json|ndjson|csv|parquet)(\.gz)?$")
+ROWS_FILE = re.compile(r"\.(jsonl|json|ndjson|csv|parquet)(\.gz|\.zst)?$")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ Move = Callable[[str, str, tuple[str, ...]], str]
 """(value, the mark of its type, key path) -> new value."""
 _MODELS = {"embedded": NameOrPath, "transformers": PathOrHubId, "vllm": PathOrHubId}
 """What `model` is to these kinds of teacher; to the others, the name of a model on a server."""
-_DATA_FILE = re.compile(r"\.(jsonl|ndjson|json|csv|parquet|xml|gguf|txt)(\.gz)?$")
+_DATA_FILE = re.compile(r"\.(jsonl|ndjson|json|csv|parquet|xml|gguf|txt)(\.gz|\.zst)?$")
 
 
 def struct_of(annotation: Any) -> type[Struct] | None:

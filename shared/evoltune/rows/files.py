@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any, BinaryIO, Self
 
 import orjson
 
-from evoltune.errors import DataError
+from evoltune.errors import DataError, naming_file
 from evoltune.text.credentials import without_credentials
 
 WriteRow = Callable[[Mapping[str, Any]], None]
@@ -35,6 +36,19 @@ def user_cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
+def elsewhere(path: Path) -> str:
+    """How what is written to a path is put on another disk: the end of a message about a full one."""
+    path, temporary = path.absolute(), Path(tempfile.gettempdir()).absolute()
+    places = {
+        "EVOLTUNE_CACHE": cache_folder(),
+        "HF_HOME": Path(os.environ.get("HF_HOME") or user_cache_folder() / "huggingface"),
+    }
+    variable = next((name for name, folder in places.items() if path.is_relative_to(folder.absolute())), "")
+    if path.is_relative_to(temporary) and path.relative_to(temporary).as_posix().startswith(("evoltune", "tmp")):
+        variable = "TMPDIR"
+    return f"set {variable} to a folder on another disk" if variable else "give --out on another disk"
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path to write to; it becomes `path` when the block ends, and is deleted when the block raises.
@@ -45,10 +59,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        with temporary.open("rb") as file:  # without it, a crash of the machine can leave an empty file behind
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with naming_file(path):
+            yield temporary
+            with temporary.open("rb") as file:  # without it, a crash of the machine can leave an empty file behind
+                os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -121,8 +136,9 @@ class Journal:
 
     def append(self, row: Mapping[str, Any]) -> None:
         line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
-        while line:  # a full disk may take a part first; the rest then raises OSError
-            line = line[os.write(self._file, line) :]
+        with naming_file(self.path):
+            while line:  # a full disk may take a part first; the rest then raises OSError
+                line = line[os.write(self._file, line) :]
 
     def __enter__(self) -> Self:
         return self

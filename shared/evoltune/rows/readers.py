@@ -1,4 +1,4 @@
-"""Reads rows: JSON, JSONL, Parquet, CSV (also .gz), a folder of these or of `save_to_disk`, a run, a dataset on the hub, a file at an fsspec
+"""Reads rows: JSON, JSONL, Parquet, CSV (also .gz and .zst), a folder of these or of `save_to_disk`, a run, a dataset on the hub, a file at an fsspec
 address (s3://bucket/rows.jsonl).
 
     for where, row in read_located("data/train.jsonl"): ...     # where = "train.jsonl:17"
@@ -14,6 +14,7 @@ import io
 import json
 import re
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -30,6 +31,9 @@ from evoltune.run.paths import DATASET, MANIFEST, RECIPE, STORE, train_rows, use
 
 MAX_ROW_BYTES = 128 * 2**20  # a program of 100 MB is judged (and fails); a longer line is a file with lost line ends
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet", ".csv", ".arrow")
+PACKED = (".gz", ".zst")
+_UNREADABLE = (OSError, EOFError, zlib.error)
+"""What a missing right, a cut file and a damaged one raise."""
 STANDARD_INPUT = "-"
 _NOTES = re.compile(r"^(dataset_infos?|dataset_dict|state|manifest)\.json$|certificate\.json$")
 """Files beside rows that hold none: of `datasets`, LLaMA-Factory and Evoltune."""
@@ -69,12 +73,12 @@ def read_located(ref: str | Path, bad: list[BadRow] | None = None) -> Iterator[t
 
 
 def found_json_lines(path: Path) -> Iterator[Found]:
-    """(file:line with its folder, object or BadRow) of each line of a JSONL file under any name; .gz is decompressed."""
+    """(file:line with its folder, object or BadRow) of each line of a JSONL file under any name; .gz and .zst are decompressed."""
     return ((in_full(path, where), row) for where, row in _reading(path, _lines(path)))
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[str, Row]]:
-    """(file:line with its folder, object) of each line of a JSONL file under any name; .gz is decompressed. Raises DataError."""
+    """(file:line with its folder, object) of each line of a JSONL file under any name; .gz and .zst are decompressed. Raises DataError."""
     for where, row in found_json_lines(path):
         if isinstance(row, BadRow):
             raise DataError(f"{where}: {row.reason}: fix or delete this line")
@@ -103,11 +107,11 @@ def refuse_missing(ref: str | Path) -> None:
         return
     looks_like_file = path.is_absolute() or text.startswith((".", "~")) or _suffix(path) in SUFFIXES
     if looks_like_file or text.partition("@")[0].count("/") > 1:  # a revision may hold slashes: refs/pr/1
-        raise DataError(f"{text}: no such file or folder: give a path ({', '.join(SUFFIXES)}, .gz) or a hub id")
+        raise DataError(f"{text}: no such file or folder: give a path ({', '.join(SUFFIXES)}, .gz, .zst) or a hub id")
 
 
 def _suffix(path: Path) -> str:
-    return Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    return Path(path.stem).suffix if path.suffix in PACKED else path.suffix
 
 
 def finished_rows(folder: Path) -> Path | None:
@@ -147,7 +151,7 @@ def source_files(path: Path) -> tuple[list[Path], list[Path]]:
     chosen = chosen or [file for file in files if not _words(file) & OTHER_SPLITS] or files
     names: dict[str, Path] = {}
     for file in chosen:
-        if (other := names.setdefault(file.name.removesuffix(".gz").rpartition(".")[0], file)) != file:
+        if (other := names.setdefault((Path(file.stem).stem if file.suffix in PACKED else file.stem), file)) != file:
             raise DataError(
                 f"{path}: {other.name} and {file.name} have one name in two forms, and each row would be read twice: name one of them"
             )
@@ -186,22 +190,29 @@ def _folder(path: Path) -> Iterator[Found]:
 def _file(path: Path) -> Iterator[Found]:
     kinds = {".jsonl": _lines, ".ndjson": _lines, ".json": _json, ".csv": _csv, ".parquet": _parquet, ".arrow": _arrow}
     if _suffix(path) not in kinds:
-        unpack = ": unpack it first" if path.suffix in (".zst", ".xz", ".bz2", ".zip", ".lz4") else ""
+        unpack = ": unpack it first" if path.suffix in (".xz", ".bz2", ".zip", ".lz4") else ""
         raise DataError(
-            f"{path}: unknown kind of file {path.suffix!r}{unpack}: allowed: {', '.join(SUFFIXES)}, also with .gz"
+            f"{path}: unknown kind of file {path.suffix!r}{unpack}: allowed: {', '.join(SUFFIXES)}, also with .gz or .zst"
         )
     return _reading(path, kinds[_suffix(path)](path))
 
 
 def _binary(path: Path) -> BinaryIO:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+    if path.suffix == ".gz":
+        return gzip.open(path, "rb")  # type: ignore[return-value]
+    if path.suffix != ".zst":
+        return path.open("rb")
+    require(f"reading {path.name}", "data", "pyarrow")
+    import pyarrow as pa
+
+    return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"))
 
 
 def _reading(path: Path | str, found: Iterable[Found]) -> Iterator[Found]:
     try:
         for where, row in found:
             yield where, replace(row, where=in_full(path, where)) if isinstance(row, BadRow) else row
-    except (OSError, EOFError) as error:
+    except _UNREADABLE as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
 
 
@@ -295,8 +306,11 @@ def _checked(where: str, row: object, text: bytes = b"") -> Row | BadRow:
 
 def _json(path: Path) -> Iterator[Found]:
     """One array of objects, an object that holds one array (`data`, `rows`, `examples`, `train`), or JSON lines."""
-    with _binary(path) as handle:
-        text = handle.read().removeprefix(codecs.BOM_UTF8)
+    try:
+        with _binary(path) as handle:
+            text = handle.read().removeprefix(codecs.BOM_UTF8)
+    except _UNREADABLE as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
     try:
         tree = _value(text)
     except orjson.JSONDecodeError as error:

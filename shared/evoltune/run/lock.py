@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from evoltune.errors import StoreError
+from evoltune.errors import StoreError, naming_file
 
 
 def take_lock(folder: Path, name: str, wait_s: float = 0.0) -> int:
@@ -42,7 +42,8 @@ def take_lock(folder: Path, name: str, wait_s: float = 0.0) -> int:
                 f"{folder}: another process writes to this run ({holder}): wait for it, or end it"
             ) from None
     os.ftruncate(handle, 0)
-    os.pwrite(handle, f"pid {os.getpid()} on {socket.gethostname()}".encode(), 0)
+    with naming_file(folder / name):
+        os.pwrite(handle, f"pid {os.getpid()} on {socket.gethostname()}".encode(), 0)
     return handle
 
 

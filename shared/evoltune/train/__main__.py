@@ -1,12 +1,18 @@
 """Runs one rank of a training job: `python -m evoltune.train JOB.json`, alone or under torchrun or deepspeed."""
 
 import os
+import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from evoltune.errors import EvoltuneError
+from evoltune.errors import EvoltuneError, TrainingError, is_full
 from evoltune.heavy_imports import heavy_imports
 from evoltune.train.job import Job, Watchdog, only_trainer, read_job, write_error
+
+_FULL = ("No space left", "os error 28", "inline_container")
+"""In what safetensors and PyTorch's writer raise on a full disk; the last names no reason at all."""
 
 
 def main() -> int:
@@ -15,7 +21,7 @@ def main() -> int:
     watchdog = Watchdog(job)
     watchdog.start()
     try:
-        with only_trainer(job):
+        with only_trainer(job), saying_full(job):
             _run(job, watchdog)
     except EvoltuneError as error:
         write_error(job, int(os.environ.get("RANK", "0")), error)
@@ -24,6 +30,25 @@ def main() -> int:
         # All ranks raise the same error; an agent that saw a failure would restart them, only to fail again.
         return 0 if "TORCHELASTIC_RUN_ID" in os.environ else error.exit_code
     return 0
+
+
+@contextmanager
+def saying_full(job: Job) -> Iterator[None]:
+    """Inside the block, what libraries raise on a full disk is a TrainingError that names the folder."""
+    try:
+        yield
+    except EvoltuneError:
+        raise
+    except Exception as error:
+        full = is_full(error) if isinstance(error, OSError) else any(sign in str(error) for sign in _FULL)
+        if not full:
+            raise
+        named = getattr(error, "filename", None) or job.folder
+        raise TrainingError(
+            f"{named}: no space left on the disk of {job.folder} ({shutil.disk_usage(job.folder).free / 2**30:.1f} GiB free): free some "
+            "space and run the same command again, which goes on from the last checkpoint; train.save_total_limit says how many are "
+            "kept, --out puts them elsewhere"
+        ) from error
 
 
 def _run(job: Job, watchdog: Watchdog) -> None:
