@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 from openai_server import RunningServer, serving
 from rehearsals import HEAD, ROW
 
+from evoltune.heavy_imports import heavy_imports
 from evoltune.terminal import table
 from evoltune.text.credentials import forget_secrets
 
@@ -37,9 +38,17 @@ def no_secrets_of_other_tests() -> Iterator[None]:
 
 LONGEST = (
     "train/test_ranks.py", "cluster/test_ray_engine.py", "train/test_nodes.py", "train/test_launch.py", "domain_kit/test_example_domain.py", "run/test_publish.py",
-    "sandbox/test_attacks.py", "sandbox/test_sharing.py", "evolve/test_kill.py", "domain_kit/test_conformance.py", "cluster/test_slurm.py",
+    "test_docs.py", "rl/test_training.py", "reward/test_product.py", "rehearse/test_general_recipes.py", "teacher/test_http.py",
+    "service/test_row_queue.py", "service/test_client.py", "sandbox/test_attacks.py", "sandbox/test_sharing.py", "evolve/test_kill.py", "domain_kit/test_conformance.py", "cluster/test_slurm.py",
 )  # fmt: skip
 """Files of half a minute and more. They start first, so that none runs on alone when the other workers have nothing left."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collecting makes no garbage; looking for it takes a fifth of the time."""
+    with heavy_imports():
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -93,8 +102,9 @@ def tiny_tokenizer():
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory) -> Path:
     """A folder with a two-layer Llama of random weights (fp32) and a byte-level tokenizer with a chat template."""
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
+    with heavy_imports():
+        torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+        causal = transformers.LlamaForCausalLM
     folder = tmp_path_factory.mktemp("tiny-base")
     tokenizer = _tokenizer()
     config = transformers.LlamaConfig(
@@ -102,7 +112,7 @@ def tiny_base(tmp_path_factory) -> Path:
         num_key_value_heads=2, max_position_embeddings=1024, bos_token_id=0, eos_token_id=1, pad_token_id=2,
     )  # fmt: skip
     torch.manual_seed(0)
-    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    causal(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

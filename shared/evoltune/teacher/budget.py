@@ -233,7 +233,7 @@ class BudgetMeter:
             cap = self._exceeded(self._till.spent + self._till.reserved + worst)
             if self.wall_left_s() <= 0:  # whatever else the call was waiting for
                 raise self.error("wall_s", worst)
-            if cap and self._till.reserved.calls == 0:
+            if cap and not self._till.reserved.calls:
                 raise self.error(cap, worst)
             if not cap and not (self._till.reserved.calls and max_tokens and self._is_risky(worst, max_tokens, server)):
                 break
