@@ -10,12 +10,12 @@ pronoun in the next sentence; an alternative, a condition and a correction name 
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evoltune_math.answers.opposites import TURNING
 from evoltune_math.answers.reading.languages import FOREIGN, in_english
 from evoltune_math.answers.units import known
-from evoltune_math.answers.vocabulary import MODIFIERS, number_in_words
+from evoltune_math.answers.vocabulary import MODIFIERS, SCALES, number_in_words
 from evoltune_math.endings import MAX_ENDING, ending
 from evoltune_math.sentences import HERE, NUMBER, Line, rule, tagged, words_of
 
@@ -181,6 +181,9 @@ _SIGN_APART = re.compile(
 _EITHER_SIGN = re.compile(r"\$?\s*(?:±|\\pm)\s*\$?\s*$")
 _CROSSED = re.compile(r"[\s$)\]}*]*[✗✘❌]")
 _AMOUNT = re.compile(r"-?\\?\$?\s?\d[\d.,/]*(?::\d\d)?(?:\s?\\?%|\^\{?\\circ\}?|°|\sper\s?cent|[kKM]|bn)?")
+_BELOW_ZERO = re.compile(
+    r"\s*(?:degrees?|°|\$?\^\{?\\circ\}?\$?)?\s*(?:[CF]|Celsius|Fahrenheit)?\s*below\s+(?:zero|freezing)\b"
+)
 _TEN_POWER = re.compile(r"[\s$)}]*(\\times\s*10\^(?:\{-?\d+\}|\d))")
 _ALIASES = {"up": "upward", "above": "upward", "below": "downward", "under": "downward"}
 """Words that make another statement where they stand alone: `5 and up`, `below 5`."""
@@ -270,10 +273,11 @@ class Claim:
             return self.correction
         if self.doubt:
             return f"{self.doubt} {answer}"
-        if self.turning and _AMOUNT.fullmatch(answer):
+        if self.turning and not self.after and _AMOUNT.fullmatch(answer):
             percent = "\\%" if self.turning[0] == "%" and "%" not in answer else ""
             return f"{answer}{percent} \\text{{{self.turning.lstrip('%')}}}"
-        return f"{self.before} {answer} {self.after}".strip() if self.before or self.after else answer
+        turning = f" \\text{{{self.turning}}}" if self.turning.isalpha() and self.after in SCALES else ""
+        return f"{self.before} {answer} {self.after}{turning}".strip() if self.before or self.after else answer
 
 
 NOTHING = Claim()
@@ -319,7 +323,13 @@ def claim(text: str, start: int, end: int) -> Claim:
     if is_told:
         said = _said(before, after, _WRAPPING.sub("", text[start:end]), ends.refused)
         if said != NOTHING:
-            return said
+            return (
+                replace(said, turning=_turning(before, after, words_before, words_after))
+                if said.after and not said.doubt
+                else said
+            )
+    if _BELOW_ZERO.match(after):
+        return Claim(before="minus")
     if scale := _TEN_POWER.match(after):
         return Claim(after=scale[1])
     turning = _turning(before, after, words_before, words_after)

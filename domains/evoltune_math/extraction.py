@@ -16,6 +16,7 @@ from evoltune_math.answers.units import known, part
 from evoltune_math.answers.vocabulary import number_in_words
 from evoltune_math.boxes import Found, boxed, last_box, tagged
 from evoltune_math.claims import NOTHING, claim, stated
+from evoltune_math.formula_choice import about_letter, first_formulas, last_formulas
 from evoltune_math.prose import (
     ALL_REALS,
     FORMULA,
@@ -65,17 +66,6 @@ _NOT_ANOTHER = re.compile(r"([\d$}](?:\s[A-Za-z]{1,12})?)\s*,?\s+(?:and\s+)?not\
 """`7, not 5` at the end of an answer."""
 _CONTRACTED = re.compile(r"(^\W*|[,;.:]\s)(it|that|there)['’]s\b", re.I)
 _DENIED = re.compile(r"(?:\b(?:not|cannot|never|might|may|could)|n['’]t)\s*$", re.I)
-_REASON = re.compile(
-    r"[^.!?\n]*\b(?:since|because|(?:attained|achieved|reached|occurring|which occurs|which happens)\s+(?:only\s+)?(?:at|when|for|if|by)|where)\b[^.!?\n]*",
-    re.I,
-)
-"""What stands between a formula and one that only gives a reason for it, says where it is reached, or explains its letters."""
-_DECLARES = re.compile(
-    r",?\s+(?:where|with|for)\s+(?:(?:any|some|all|every|each|an?|arbitrary|real|positive|non-?negative|(integers?|constants?|parameters?|numbers?))\s+)*"
-)
-_DECLARED = re.compile(
-    r"\s+(?:is|are|can be|may be)\s+(?:an?\s+|any\s+)?(?:arbitrary|any|constant|real|parameter|integer|positive|nonnegative)[^.!?\n]*"
-)
 _CLAUSE = re.compile(r",\s+(?:so|and so|thus|hence|therefore)\b[^\d$\\]*", re.I)
 _SAME_AS = re.compile(r"(?<![\d.,])(\d[\d,.]*\s([A-Za-z]{1,8})),?\s(?:or|which is|that is|i\.e\.,?)\s$")
 """Before the parts of `160 minutes, or 2 hours and 40 minutes`."""
@@ -118,7 +108,6 @@ TRUTH_VALUE = re.compile(
     r"(yes|no|true|false)\s*[,.;:—-]\s*(?:because|since|as|it|the|this|there|they|we|for|so)\b", re.I
 )
 _JAPANESE_END = re.compile(r"(?:です|である|だ|입니다|이다)[。.]?$")
-_BETWEEN_FORMULAS = re.compile(r"\s*(?:,|and|or|,\s*and|,\s*or|;|,?\s*for (?:all|every|each|any))\s*")
 _OPTION = re.compile(
     r"\b(?i:choice|option|answer)\b[^.\n]{0,40}\bis\s{1,3}\(?(?P<named>[A-J])\)?(?![\w)])"
     r"|\b(?i:choice|option)\s{1,3}\(?(?P<option>[A-J])\)?(?![\w)])"
@@ -131,6 +120,15 @@ _OPTION = re.compile(
 _VERB = re.compile(r"\b(?:is|are|equals|be|was|will be|becomes)\b\s*:?")
 _VERB_OR_EQUALS = re.compile(r"\b(?:is|are|equals|be)\b|=")
 _FIRST_END = re.compile(r"[!?](?=\s+[A-Z]|\s*$)|\.(?=\s+[A-Z(*]|\s*\n|\s*$)|\n|。")
+_NAME_BEFORE = re.compile(r"\b(?:line|plane|asymptote|axis|equation|solution)\b[^.=]{0,20}?\s([a-z])\s*$")
+"""The letter of `the line y = 3`: there the equation is the answer."""
+_CHECK = re.compile(
+    r"[.!\n]\s*\**(?:check|checking|verify|verification|to check|to verify|quick check|let['’]?s (?:check|verify)|let us (?:check|verify))\b",
+    re.I,
+)
+_FOUND_WRONG = re.compile(
+    r"\b(?:not|wrong|but|wait|however|instead|mistake|error|incorrect|actually|answer)\b|n['’]t\b|≠|\\ne", re.I
+)
 _RUNS_ON = re.compile(r"\d [a-z]+, (?:(?:minus|plus|times|less)\b.*, )?-?(?:\\?\$)?\d[\d.,]*(?: [a-z]+){0,4}$")
 """After one value, a clause that goes on to another: `80 dollars, minus the discount, $64`."""
 _TAIL = re.compile(r"-?(?:\\?\$)?\d[\d.,]*(?: [A-Za-z'’]+){4,}")
@@ -223,6 +221,7 @@ def _stated(text: str) -> Found | None:
     last = text.rstrip().rpartition("\n")[2]
     if by_cases := next((part for part in (last, _LAST_SENTENCE.split(last)[-1]) if states_cases(part)), None):
         return Found(by_cases, "bare")
+    text = _without_check(text)
     if (
         " " in text
         and len(text) <= MAX_SENTENCE
@@ -246,11 +245,21 @@ def _stated(text: str) -> Found | None:
     formulas = [f for f in FORMULA.finditer(text) if is_formula(f)]
     if formulas:
         concluded = _CONCLUSION.search(text[max(formulas[-1].end(), len(text) - MAX_CONCLUSION) :])
+        if (about := about_letter(text, formulas)) is not None:
+            return about
         if concluded is None or not NUMBER.search(concluded[0]):
-            return Found(_last_formulas(formulas, text), "formula")
+            return Found(last_formulas(formulas, text), "formula")
     found = _in_sentence(text)
     is_short = len(text) <= MAX_SENTENCE and "\n" not in text
     return found or (Found(text, "bare") if is_short else None)
+
+
+def _without_check(text: str) -> str:
+    """The text without a check at its end that finds nothing wrong: `x = 9. Check: 2(9) + 1 = 19.`"""
+    check = _CHECK.search(text)
+    if check is None or not NUMBER.search(text, 0, check.start()) or _FOUND_WRONG.search(text, check.start()):
+        return text
+    return text[: check.start() + 1].rstrip("\n")
 
 
 def _in_sentence(text: str) -> Found | None:
@@ -307,34 +316,6 @@ def _not_but(sentence: str) -> Found | None:
     return _last_number(sentence) if any(denied) and not all(denied) else None
 
 
-def _last_formulas(formulas: list[re.Match[str]], text: str) -> str:
-    """The last formula, with those before it that only `and`, `or` or a comma separates from it."""
-    if len(formulas) > 1 and (declared := _with_declaration(formulas, text)):
-        return declared
-    while len(formulas) > 1 and (_is_reason(text, *formulas[-2:]) or claim(text, *formulas[-1].span()).denied):
-        formulas = formulas[:-1]
-    first = len(formulas) - 1
-    while first and _BETWEEN_FORMULAS.fullmatch(text[formulas[first - 1].end() : formulas[first].start()]):
-        first -= 1
-    if first < len(formulas) - 1:
-        return text[formulas[first].start() : formulas[-1].end()]
-    return stated(text, *formulas[-1].span(), formula_content(formulas[-1]))
-
-
-def _with_declaration(formulas: list[re.Match[str]], text: str) -> str:
-    """The formula with what says that its letter is arbitrary: `$f(x) = kx$ where $k$ is any real constant`; "" where nothing does."""
-    formula, letter = formulas[-2:]
-    said = _DECLARED.match(text, letter.end())
-    declares = _DECLARES.fullmatch(text, formula.end(), letter.start()) if len(formula_content(letter)) == 1 else None
-    end = said.end() if said else letter.end() if declares and declares[1] else 0
-    return text[formula.start() : end] if declares and end else ""
-
-
-def _is_reason(text: str, formula: re.Match[str], following: re.Match[str]) -> bool:
-    """Whether the second formula only gives a reason for the first: `only $n=7$ works since $5$ is too small`."""
-    return _REASON.fullmatch(text, formula.end(), following.start()) is not None
-
-
 def _phrase(text: str, after_box: bool = False) -> Found | None:
     """What follows the last `the answer is`, `Answer:`, `答案是` ...; `after_box`: only what names an answer or a result."""
     last = None
@@ -371,7 +352,7 @@ def _phrase(text: str, after_box: bool = False) -> Found | None:
         return Found(claim(text, at, at + len(sentence)).of(sentence) if is_number else sentence, "phrase")
     formulas = list(FORMULA.finditer(sentence))
     if formulas and not WORD.search(sentence[: formulas[0].start()]):
-        return Found(_first_formulas(formulas, sentence), "phrase")
+        return Found(first_formulas(formulas, sentence), "phrase")
     verb = last_match(_VERB, sentence)
     behind = sentence[verb.end() :].strip() if verb is not None else ""
     if behind:
@@ -389,16 +370,6 @@ def _first_part(tail: str) -> str:
             tail = tail[: found.start() + (found[0] == "?")].strip() or tail  # `5?` is no answer
             break
     return _JAPANESE_END.sub("", tail.strip("*").strip())
-
-
-def _first_formulas(formulas: list[re.Match[str]], sentence: str) -> str:
-    """The first formula, with those after it that no word but `and` and `or` separates from it."""
-    end = formulas[0].end()
-    for formula in formulas[1:]:
-        if WORD.search(sentence[end : formula.start()].replace("and", "").replace("or", "")):
-            break
-        end = formula.end()
-    return sentence[formulas[0].start() : end]
 
 
 def _first_sentence(text: str) -> Found | None:
@@ -422,7 +393,10 @@ def _conclusion(text: str) -> Found | None:
     verb = last_match(_VERB_OR_EQUALS, sentence)
     if verb is None or _DENIED.search(sentence, 0, verb.start()):
         return None
+    name = _NAME_BEFORE.search(sentence, 0, verb.start()) if verb[0] == "=" else None
     behind = _IN_BRACKETS.sub("", _CLAUSE.split(sentence[verb.end() :].strip())[-1])
     if verb[0] != "are" and (_RUNS_ON.search(behind) or _TAIL.fullmatch(behind)):
         return None
-    return Found(behind, "phrase") if behind and is_bare_answer(behind) and re.search(r"\d", behind) else None
+    if not (behind and is_bare_answer(behind) and re.search(r"\d", behind)):
+        return None
+    return Found(f"{name[1]} = {behind}" if name else behind, "phrase")

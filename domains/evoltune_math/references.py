@@ -6,6 +6,9 @@ stated_reference("6 * 3 = 18\n#### 18")  ->  "18";    is_prose("The rent is 240 
 import re
 
 from evoltune.record import Task
+from evoltune_math.answers.equality.values import STATEMENTS, canonical
+from evoltune_math.answers.kinds import Value
+from evoltune_math.answers.reading.reader import read
 from evoltune_math.boxes import Found
 from evoltune_math.extraction import ANSWERED, PHRASE, TRUTH_VALUE, find
 from evoltune_math.prose import MAX_BARE_WORDS, non_math_words, states_cases
@@ -62,7 +65,9 @@ def is_prose(reference: str) -> bool:
     if reference.count(" ") < MAX_NAMING_WORDS or "\n" in reference.strip():  # several lines are a worked solution
         return False
     words = non_math_words(reference)
-    if states_cases(reference):
+    if states_cases(reference) or canonical(reference) in STATEMENTS:
+        return False
+    if reference[:1].isdigit() and isinstance(read(reference), Value):  # `6 more girls than boys`
         return False
     if len(words) <= MAX_NAMING_WORDS or ANSWERED.search(reference) or PHRASE.search(reference):
         return False

@@ -16,8 +16,10 @@ _MARKUP = re.compile(
 _IGNORED = re.compile(r"\b(?:the|a|an|is|are|it|its|there|answer|that|final)\b|[.,;:!?'()\[\]]|\s+-\s+")
 _APOSTROPHE = re.compile(r"(?<=n)['’](?=t\b)")
 _STATED = re.compile(
-    r"\b(?:(does not exist|doesnt exist)|no (?:real |integer )?solutions?(?: exists?)?|no such [a-z]+(?: [a-z]+)?(?: exists?)?|(infinitely many)(?: such)?(?: [a-z]+){0,2}|(neither)(?: [a-z]+ nor [a-z]+)?)$"
+    r"\b(?:(does not exist|doesnt exist)|(?:no|not have any|doesnt have any) (?:real |integer |positive |rational )*(?:solutions?|roots?|zeros?)(?: exists?)?(?: (?:to|of|for|in) [a-z ]+)?|no such [a-z]+(?: [a-z]+)?(?: exists?)?|(infinitely many)(?: such)?(?: [a-z]+){0,2}|(neither)(?: [a-z]+ nor [a-z]+)?|(undefined)(?: (?:at|for|there|here|in|when|since|because)(?: [a-z]+)*)?)$"
 )
+STATEMENTS = frozenset(("does not exist", "no solution", "infinitely many", "neither", "undefined"))
+"""What `_STATED` comes to."""
 _CONVERGENCE = re.compile(
     r"(?:(?:improper |infinite |power |given )?(?:series|sequence|integral|sum|limit) )?(does not |doesnt |not )?(converge|diverge)(?:s|nt)?"
 )
@@ -119,7 +121,7 @@ def canonical(text: str) -> str:
     plain = _IGNORED.sub(" ", _APOSTROPHE.sub("", _MARKUP.sub(" ", text).lower()))
     plain = " ".join(plain.replace("-", " ").split())
     if len(plain) < MAX_STATEMENT and (found := _STATED.search(plain)):
-        return "does not exist" if found[1] else found[2] or found[3] or "no solution"
+        return "does not exist" if found[1] else found[2] or found[3] or found[4] or "no solution"
     if found := _CONVERGENCE.fullmatch(plain):
         return "converges" if bool(found[1]) != (found[2] == "converge") else "diverges"
     return _SYNONYMS.get(plain, plain)

@@ -17,7 +17,7 @@ from evoltune_math.answers.kinds import Answer, Either, Family, Group, Matrix, N
 from evoltune_math.answers.nodes import Node, add, bare_items, difference, has, mul, neg, num, rel, symbols, walk
 from evoltune_math.answers.reading.agreement import contradicts
 from evoltune_math.answers.reading.names import is_index_bound, is_name, is_qualifier
-from evoltune_math.answers.reading.systems import spread, system
+from evoltune_math.answers.reading.systems import in_order, spread, system
 from evoltune_math.answers.syntax.grammar import Unreadable
 from evoltune_math.answers.vocabulary import TRIGONOMETRIC
 
@@ -304,6 +304,9 @@ def _equation(members: tuple[Node, ...]) -> Answer:
         raise Unreadable("the sides of an equation differ")
     if _takes_degrees(first) and first.args[0].op in ("sym", "fn") and not symbols(last):
         return Named(first, classify(last))
+    if len(members) > 2 and not symbols(last) and all(m.op == "sym" and str(m.value).islower() for m in members[:-1]):
+        each = tuple(Named(members[at], classify(last)) for at in in_order(members[:-1]))
+        return Either(Group(each, ""), Named(first, classify(last)))  # `x = y = 0`
     if is_name(first) and not (first.op == "sym" and symbols(last) & known):
         return _named(first, _result(members))
     if first.op == "div" and all(n.op == "sym" for n in first.args) and not symbols(last):

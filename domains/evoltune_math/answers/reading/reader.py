@@ -54,7 +54,7 @@ _LEVELS = {"(": 1, "[": 1, "{": 1, "\\{": 1, ")": -1, "]": -1, "}": -1, "\\}": -
 _VERBS = word_set("is are equals equal be becomes")
 _LEADING_WORDS = word_set(
     "approximately about approx roughly exactly is are equals answer solution solutions the final total value result "
-    "be only just around either both thus so hence therefore it that we have get and or namely there to of at all every any "
+    "ratio in be only just around either both thus so hence therefore it that we have get and or namely there to of at all every any "
     "insgesamt altogether en au totale 共 一共 总共 共有 一共有 总共有 共计 合计 合計 合計で 全部で 总计 총 모두 всего итого"
 )
 _PROSE_SIGNS = {"sym": "aI", "op": ",.'-;:!?"}  # what may stand between words

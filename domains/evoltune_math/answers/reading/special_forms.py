@@ -15,6 +15,7 @@ from evoltune_math.answers.nodes import INF, NEG_INF, Node, const, neg, num
 from evoltune_math.answers.reading.classify import classify
 from evoltune_math.answers.reading.cleanup import plain_number
 from evoltune_math.answers.reading.spoken import clock
+from evoltune_math.answers.units import known
 from evoltune_math.answers.vocabulary import number_in_words, word_set
 
 Read = Callable[[str], Answer]
@@ -83,6 +84,24 @@ _EXCEPT = re.compile(
     r"(?:except|excluding|but|other\s+than|not\s+equal\s+to|such\s+that|where|with|so\s+that)\s*(?:for|that)?\s*:?\s*(.+)",
     re.I | re.S,
 )
+_NUMBER_KIND = "odd|even|prime|composite|positive|negative|non-?negative|non-?zero|square-?free|rational|irrational"
+_KIND_WORDS = re.compile(
+    rf"(?:(?:for|by)\s+)?(?:(?:all|every|any|each|an?|exactly|precisely|the)\s+)*((?:(?:{_NUMBER_KIND})\s+)*(?:{_NUMBER_KIND}))(?:\s+(?:integers?|numbers?|naturals?|values?(?:\s+of)?))*(?:\s+[a-z])?"
+    rf"|(?:(?:for|if)\s+)?[a-z]\s+(?:(?:is|must\s+be|are)\s+)?(?:an?\s+)?((?:(?:{_NUMBER_KIND})\s+)*(?:{_NUMBER_KIND}))(?:\s+(?:integer|number)s?)?",
+    re.I,
+)
+"""`all odd positive integers`, `n is odd`."""
+_SIGNED = re.compile(r"(?:positive|negative) [a-z]")
+_MORE_OF = re.compile(
+    r"(?:an?\s+)?(-?\d[\d,]*(?:\.\d+)?|[a-z]+)\s+((?:more|fewer|less|additional|extra)(?:\s+[a-z]+){1,3}\s+than\s+(?!\d)[a-z'’ ]+)",
+    re.I,
+)
+"""`6 more girls than boys`."""
+_BELOW_ZERO = re.compile(
+    r"(\d+(?:\.\d+)?)\s*(?:degrees?|°|\^\{?\\circ\}?)?\s*((?:[CF]|celsius|fahrenheit)\s+)?below\s+zero", re.I
+)
+_POINTS = re.compile(r"[A-Z]'?\s?\([^()]*,[^()]*\)(?:(?:\s*[,;]\s*(?:and\s+)?|\s+and\s+)[A-Z]'?\s?\([^()]*,[^()]*\))+")
+"""`A(1, 2), B(3, 4)`"""
 _RESTATED = re.compile(r"(.*\S)\s+\(([^()]+)\)", re.S)
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathrm|textrm|mbox)\s*\{([^{}]*)\}")
 _WORDS = re.compile(r"[A-Za-z][A-Za-z ,'\-]*")
@@ -98,6 +117,9 @@ _EVERYTHING = frozenset(
     if lead not in ("", "the ") or what in ("real numbers", "reals")
 ).union(["x is any real number", "x is a real number", "x can be any real number"])
 _EVERYTHING |= {"all x", "all values of x", "all values", "all numbers"}
+
+
+_EVERY_REAL = re.compile(r"(?:for\s+)?(?:all|every|any|each)\s+real(?:\s+(?:numbers?|values?))?(?:\s+of)?(?:\s+[a-z])?")
 
 
 def special_form(text: str, read: Read) -> Answer | None:
@@ -137,7 +159,9 @@ def _choice(text: str, read: Read) -> Answer | None:
     found = _CHOICE.fullmatch(text)
     if found is None or (found[3] == ":" and len(found[4].strip()) < 2):
         return None
-    letter, body = found[1] or found[2], found[4].strip(" }~$").strip()
+    letter, body = found[1] or found[2], found[4].lstrip("}").strip(" ~$")
+    if text.startswith(("\\text", "\\math", "\\bf")) and body.count("}") > body.count("{"):
+        body = body.removesuffix("}").strip()
     if not letter.isupper() and (found[2] is not None or (body and not _NUMBERED_PART.match(text))):
         return None
     if not body:
@@ -228,6 +252,10 @@ def _share(text: str) -> Answer | None:
         if part is None or whole is None or part.denominator == 1:
             return None
         return Value(num(part * whole) if whole >= 0 else neg(num(-part * whole)), found[3] or "")
+    if " than " in text and (found := _MORE_OF.fullmatch(text)) and (count := _number(found[1])) is not None:
+        return Value(num(count), found[2]) if count >= 0 else None
+    if text.endswith("zero") and (found := _BELOW_ZERO.fullmatch(text)):
+        return Value(neg(num(Fraction(found[1]))), (found[2] or "").strip()[:1].upper())
     found = _CHANCE.fullmatch(text) if " in" in text or "-in" in text or "out" in text else None
     if found is None:
         return None
@@ -260,6 +288,13 @@ def _words(text: str, read: Read) -> Answer | None:
         return _all_except(read(found[1]))
     if chosen := _OPTIONS.fullmatch(plain):
         return read(chosen[1])
+    if (kind := _KIND_WORDS.fullmatch(plain)) and not _SIGNED.fullmatch(low) and plain != kind[1]:
+        words = (kind[1] or kind[2]).lower().replace("-", "").split()
+        return Text("numbers " + " ".join(sorted(words)))
+    if _EVERY_REAL.fullmatch(low):
+        return Region((Span(NEG_INF, INF, False, False),))
+    if _POINTS.fullmatch(text):
+        return read(re.sub(r"[A-Z]'?\s?(?=\()", "", text))
     point = _POINT.fullmatch(text)
     if point:
         return read(point[1])
@@ -293,6 +328,8 @@ def _counted(words: list[str]) -> Answer | None:
         if value is None:
             continue
         rest = words[size:]
+        if value.denominator > 1 and rest[:1] in (["of"], ["a"], ["an"]) and known(rest[-1]):  # `half an hour`
+            rest = [w for w in rest if w.lower() not in ("of", "a", "an")]
         if any(w.lower() in _NOT_UNITS or number_in_words(w) is not None for w in rest):
             return None
         node = num(value) if value >= 0 else neg(num(-value))

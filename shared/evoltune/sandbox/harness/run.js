@@ -109,7 +109,9 @@ if (isModule.test(program) || isModule.test(tests)) {
     vm.compileFunction(`${program}\n${tests}`, names, options); // what `node` refuses, it refuses here
     const space = { exports: module.exports, require: own, module, __filename: file, __dirname: path.dirname(file) };
     for (const name of names) globalThis[name] = space[name];
-    const run = vm.compileFunction(`return function (${names}) {${tests}\n}`, ['process'], { ...options, lineOffset: program.split('\n').length });
+    // `'use strict'` counts at the start of the file, where the program stands
+    const strict = /^(?:\s|\/\/.*\n|\/\*[^]*?\*\/)*(?:'use strict'|"use strict")/.test(program) ? "'use strict';" : ';';
+    const run = vm.compileFunction(`return function (${names}) {${strict}${tests}\n}`, ['process'], { ...options, lineOffset: program.split('\n').length });
     vm.runInThisContext(program, options);
     restore();
     real.on('beforeExit', finished);
