@@ -161,7 +161,8 @@ def test_a_change_that_may_be_right_is_kept_apart_from_one_that_is_wrong():
     assert parts.open("p & q")["parts between '&' in another order"] == "q & p"
     assert parts.open("MB") == {"letters in the other case": "mb"}
     assert parts.open("(a + b) * c")["without brackets"] == "a + b * c"
-    for text in ('{"a": 1, "b": 2}', "def f():\n    return 1", "SELECT a FROM t", "word " * 70):
+    assert parts.open('{"a": 1}')["a value too many"] == '{"a": 1, "zq": 1}'
+    for text in ("def f():\n    return 1", "SELECT a FROM t", "word " * 70):
         assert parts.wrong(text) == parts.open(text) == {}, "these have changes of their own"
 
 

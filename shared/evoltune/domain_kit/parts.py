@@ -4,13 +4,13 @@
     parts.wrong("4 h 18 min")     # {"last number smaller": "4 h 16 min", "last word of another answer": "4 h 18 km", ...}
     parts.open("p & q")           # {"parts between '&' in another order": "q & p", ...}: right in one field, wrong in another
 
-What a change says is nearly always wrong where the answer is a value; programs, queries and JSON have changes of their own.
+What a change says is nearly always wrong where the answer is a value; programs, queries and JSON have changes of their own (`near_misses`).
 """
 
 import re
 from collections.abc import Iterator, Sequence
 
-from evoltune.domain_kit.near_misses import is_structured, python_functions
+from evoltune.domain_kit.near_misses import RIGHT_AT_TIMES, STRUCTURED, is_structured, near_misses, python_functions
 from evoltune.domain_kit.queries import other_results
 
 LONGEST = 60
@@ -42,6 +42,12 @@ class Parts:
 
     def open(self, text: str) -> dict[str, str]:
         """kind of change -> an answer of which only the field can say whether it is wrong."""
+        if is_structured(text):
+            return {
+                kind: other
+                for kind, other in near_misses(text).items()
+                if kind in STRUCTURED and kind in RIGHT_AT_TIMES
+            }
         if not is_value(text):
             return {}
         found = {"letters in the other case": text.swapcase()}
