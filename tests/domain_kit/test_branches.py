@@ -16,7 +16,7 @@ from evoltune.domain_kit.hooks import Hooks
 from evoltune.domain_kit.judging import Allowance, Judged, Laws
 from evoltune.domain_kit.known import laws_of_known
 from evoltune.domain_kit.near_misses import grown
-from evoltune.domain_kit.parts import Parts, hostile_numbers, shape
+from evoltune.domain_kit.parts import Parts, hostile_parts, shape
 from evoltune.domain_kit.probing import Jobs, Probe
 from evoltune.domain_kit.rewrites import Rewrites
 
@@ -168,4 +168,5 @@ def test_a_change_that_may_be_right_is_kept_apart_from_one_that_is_wrong():
 
 def test_answers_of_one_shape_are_told_apart_from_others():
     assert shape("4 h 18 min") == shape("2 h 46 min 40 s") != shape("42 km") == shape("1.5 GB")
-    assert {*hostile_numbers("42 km")} >= {"1e999999999 km", "1/0 km"} and [*hostile_numbers("red")] == []
+    assert {*hostile_parts("42 km")} >= {"1e999999999 km", "1/0 km"} and [*hostile_parts("red")] == []
+    assert [*hostile_parts("p -> q")] == [" -> ".join(["p", "q", *"abcdefghijklmnopqrstuvwxyz"])]

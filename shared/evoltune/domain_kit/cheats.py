@@ -22,6 +22,8 @@ OFTEN = 1 / 3
 maths domain none passes, of no kind."""
 SHORT = 3
 """Words of a short answer."""
+HALF = 0.5
+"""Share of the tasks at which two answers may pass in either order: one kind of task is often a half of all."""
 MOSTLY = 0.6
 """Share of the answers of one shape that may pass with one of their parts changed."""
 WITNESSES = 3
@@ -193,7 +195,7 @@ class Cheats:
                         orders[0],
                         verdicts[0] if passes else Verdict(status="fail"),
                     )
-        if by_rule := tally.by_rule() or both.by_rule():
+        if by_rule := tally.by_rule() or both.by_rule(share=HALF):
             todo = "let extract find the one answer that the response gives, sign, digits and all, and verify judge that alone"
             place = self.laws.sources.function(self.laws.domain.extract)
             yield broken(

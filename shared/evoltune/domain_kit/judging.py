@@ -12,7 +12,7 @@ from typing import TypeVar
 from evoltune.domain import Domain
 from evoltune.domain_kit.findings import Finding, Sources, broken, holds, shown
 from evoltune.domain_kit.near_misses import HOSTILE, UNRELATED, grown, in_place, near_misses
-from evoltune.domain_kit.parts import hostile_numbers, shape
+from evoltune.domain_kit.parts import hostile_parts, shape
 from evoltune.domain_kit.probing import Outcome, Probe
 from evoltune.domain_kit.queries import equal_forms
 from evoltune.record import STATUSES, Json, Record, Task, Verdict
@@ -243,7 +243,7 @@ class Laws:
         near = [wrong + "\n" * LONG for task in tasks[:1] for wrong in near_misses(task.reference or "").values()]
         shaped = [(task, text) for task, candidate in _unlike(right) for text in grown(candidate)]
         of_shape = {shape(candidate): (task, candidate) for task, candidate in right}
-        shaped += [(task, text) for task, own in [*of_shape.values()][:FORMS] for text in hostile_numbers(own)]
+        shaped += [(task, text) for task, own in [*of_shape.values()][:FORMS] for text in hostile_parts(own)]
         may_pass = {*near, *(text for _, text in shaped)}
         for task, text in until.over([*tries, *((tasks[0], text) for text in near), *shaped]):
             found = self.judge(self.first, task, text)
@@ -417,7 +417,7 @@ def _unlike(right: Sequence[tuple[Task, str]]) -> list[tuple[Task, str]]:
 
 
 SHAPES, SHAPED, FORMS = 2, 200, 6
-"""Answers of which longer ones of their shape are made, their characters at most, and answers in which a number gets out of bounds."""
+"""Answers of which longer ones of their shape are made, their characters at most, and answers of which a part gets out of bounds."""
 LATE = frozenset(("timeout", "memory"))
 MEASURED = frozenset(("cpu_s", "wall_s", "memory_mb"))
 """What the sandbox's verdicts measure; it never enters a dataset."""

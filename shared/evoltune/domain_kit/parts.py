@@ -21,6 +21,9 @@ _DIRECTED = ("->", "→", "=>", "⇒", "<=", ">=", "≤", "≥", "<", ">", "/", 
 _LOOSE = ("<->", "↔", "=", "+", "*", "&", "∧", "|", "∨", ",", ";", " and ", " or ")
 """What two sides may be exchanged around in most fields, and not in all."""
 _LISTED = (";", ",", "+", "&", "∧", "|", "∨", " and ")
+_UNBOUNDED = (
+    "1e999999999", "1e-999999999", "9" * 4_000, "0." + "9" * 4_000, "1/0", "9**9**9**9", "nan", "inf", "-1",
+)  # fmt: skip
 _SYNTAX = frozenset("()[]{}.,;:\"'`_?!")
 
 
@@ -164,18 +167,11 @@ def _joined(text: str, sign: str, pieces: Sequence[str]) -> str:
     return f"{before}{sign}{after}".join(pieces) if sign.strip() == sign else sign.join(pieces)
 
 
-def hostile_numbers(text: str) -> Iterator[str]:
-    """The answer with numbers in it that no computation survives unbounded."""
+def hostile_parts(text: str) -> Iterator[str]:
+    """The answer with numbers in it that no computation survives unbounded, and with a name more for each letter."""
     if match := next((m for m in _TOKEN.finditer(text) if m[0][0].isdigit()), None):
-        for number in (
-            "1e999999999",
-            "1e-999999999",
-            "9" * 4_000,
-            "0." + "9" * 4_000,
-            "1/0",
-            "9**9**9**9",
-            "nan",
-            "inf",
-            "-1",
-        ):
+        for number in _UNBOUNDED:
             yield text[: match.start()] + number + text[match.end() :]
+    for sign in (*_DIRECTED, *_LOOSE):
+        if len(pieces := _split(text, sign)) > 1:
+            yield _joined(text, sign, [*pieces, *"abcdefghijklmnopqrstuvwxyz"])

@@ -292,17 +292,17 @@ class Watch:
             sleep(seconds)
 
         def watched_stat(path: Any, *args: Any, **named: Any) -> Any:
-            if self._active and self._reads:
+            if self._active and (self._reads or self._importing):
                 self._looked_for(path)
             return stat(path, *args, **named)
 
         def watched_access(path: Any, *args: Any, **named: Any) -> Any:
-            if self._active and self._reads:
+            if self._active and (self._reads or self._importing):
                 self._looked_for(path)
             return access(path, *args, **named)
 
         def watched_getcwd() -> str:
-            if self._active and self._reads and self._is_asked_by_author():
+            if self._active and (self._reads or self._importing) and self._is_asked_by_author():
                 self._note("machine", "asks for the working directory")
             return getcwd()
 
