@@ -63,24 +63,19 @@ def test_what_a_verifier_does_instead_of_a_verdict_is_told_in_its_name_and_no_ro
     texts = ["exit", "1", "leave", "2", "wander", "1", "seven", "2", "stop", "1", "fork", *("1", "2") * 20]
     verdicts = [r.answers[0].verdict for r in checker.verify([record(t) for t in texts])]
     assert [v.status for v in verdicts[1:11:2]] == ["pass", "fail", "pass", "fail", "pass"]
-    for verdict, did in zip(
-        verdicts[:10:2],
-        [
-            "called sys.exit(0)",
-            "called os._exit(0)",
-            "changed the working",
-            "verify gave int",
-            "raised KeyboardInterrupt",
-        ],
-        strict=True,
-    ):
+    did = [
+        "called sys.exit(0)",
+        "called os._exit(0)",
+        "changed the working",
+        "verify gave int",
+        "raised KeyboardInterrupt",
+        "forked",
+    ]
+    for verdict, told in zip(verdicts[:11:2], did, strict=True):
         assert (
-            verdict.status == "error" and verdict.reason.startswith("the code of the domain") and did in verdict.reason
+            verdict.status == "error" and verdict.reason.startswith("the code of the domain") and told in verdict.reason
         )
-    assert [v.status for v in verdicts[10:]] == [
-        "fail",
-        *("pass", "fail") * 20,
-    ]  # the child that it forked answers nobody
+    assert [v.status for v in verdicts[11:]] == ["pass", "fail"] * 20, "the child that it forked answers nobody"
 
 
 def test_records_without_answers_pass_through(checker):
