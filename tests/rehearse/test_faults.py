@@ -83,6 +83,9 @@ FAULTS: list[tuple[str, list[str], str]] = [
     (QWEN, ["rl={prompts: lost.jsonl}"], "rl.prompts: lost.jsonl: no such file"),
     (QWEN, ["rl={prompts: acme/none}"], "rl.prompts: acme/none: neither a file nor a dataset"),
     (QWEN, ["train.finetuning_type=lora", "train.lora_modules_to_save=[lm_heat]"], "train.lora_modules_to_save: 'lm_heat' is no layer"),
+    (WIZARDMATH, ["seeds.path=acme/no-rows:main:train"], "seeds.path: acme/no-rows:main:train: cannot be read from the hub before the first row"),
+    ("code/wizardcoder-starcoder-1b", ["eval.max_new_tokens=9000"], "eval.max_new_tokens: 9000 leaves no room for a prompt in the 8192 positions"),
+    (QWEN, ["teacher.endpoints=[{url: 'http://127.0.0.1:9/v1', api_key_file: empty.key}]"], "teacher.endpoints.0.api_key_file: 'empty.key' is empty"),
     (WIZARDMATH, ["seeds.path=acme/columns:main:train"], "seeds.path: .*no instruction"),
     (QWEN, ["evolve.operators={nosuch: 1}"], "evolve.operators: domain 'code' has no operator 'nosuch'"),
     (QWEN, ["teacher.endpoints=[{url: 'http://127.0.0.1:9/v1', api_key_env: NO_KEY}]"], "teacher.endpoints.0.api_key_env"),
@@ -107,6 +110,10 @@ def check(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., li
     write_config(root / "hub", "acme/huge", **{**TINY, **huge, "model_type": "llama"})
     shutil.copytree(root / "hub" / "datasets" / "openai" / "gsm8k", root / "hub" / "datasets" / "acme" / "columns")
     lose_column(root / "hub" / "datasets" / "acme" / "columns", "question")
+    lose_rows(
+        shutil.copytree(root / "hub" / "datasets" / "openai" / "gsm8k", root / "hub" / "datasets" / "acme" / "no-rows")
+    )
+    (root / "empty.key").touch()
     lose_column(root / "hub" / "datasets" / "evalplus" / "humanevalplus", "test")
     with serving_hub(root / "hub") as url:
         yield lambda faults, token="hf_x": said(faults, url, root, token)
@@ -148,6 +155,13 @@ def lose_column(repository: Path, column: str) -> None:
 
     for path in repository.rglob("*.parquet"):
         parquet.write_table(parquet.read_table(path).drop_columns([column]), path)
+
+
+def lose_rows(repository: Path) -> None:
+    import pyarrow.parquet as parquet
+
+    for path in repository.rglob("*.parquet"):
+        parquet.write_table(parquet.read_table(path).slice(0, 0), path)
 
 
 def said(faults: list[tuple[str, list[str]]], url: str, root: Path, token: str) -> list[str]:

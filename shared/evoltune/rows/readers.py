@@ -15,7 +15,7 @@ import json
 import re
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -417,4 +417,19 @@ def _hub(ref: str) -> Iterator[Found]:
             f"{ref}: neither a file nor a dataset that the hub gives ({type(error).__name__}: {reason}): check the name "
             f"({hub.FORM}), the network and your login; private sets need HF_TOKEN"
         ) from error
-    return ((f"{name}:{i}", dict(row)) for i, row in enumerate(rows, start=1))
+    return _streamed(ref, name, rows)
+
+
+def _streamed(ref: str, name: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[Found]:
+    """The rows as they come: a file that is empty, cut or of another form, and a connection that ends, show only here."""
+    read = 0
+    try:
+        for read, row in enumerate(rows, start=1):
+            yield f"{name}:{read}", dict(row)
+    except Exception as error:  # the hub's client, pyarrow and aiohttp raise unrelated types
+        reason = (str(error).splitlines() or [""])[0][:200]
+        after = f"after {read} rows" if read else "before the first row"
+        raise DataError(
+            f"{ref}: cannot be read from the hub {after} ({type(error).__name__}: {reason}): try again; if it stays, the files of this "
+            "split are empty or damaged"
+        ) from error

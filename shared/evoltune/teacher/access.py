@@ -135,7 +135,7 @@ def _read_key(config: recipes.Endpoint, where: str) -> str:
     if config.api_key_file:
         path = user_path(config.api_key_file)
         try:
-            return path.read_text(encoding="utf-8-sig").strip()
+            key = path.read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             said = error.strerror if isinstance(error, OSError) else error
             # A name without a dot or a slash may be the key itself, so it is not shown.
@@ -143,4 +143,7 @@ def _read_key(config: recipes.Endpoint, where: str) -> str:
             raise RecipeError(
                 f"{where}.api_key_file: {shown} cannot be read: {said}: give the path of a file"
             ) from None
+        if not key:
+            raise RecipeError(f"{where}.api_key_file: {str(path)!r} is empty: write the key into it")
+        return key
     return ""

@@ -169,6 +169,11 @@ def _check_shape(recipe: Recipe, folder: str, out: Path) -> None:
         raise RecipeError(
             f"train.max_length: {train.max_length} is longer than the {shape.positions} positions of {train.model_name_or_path}"
         )
+    if shape.positions and recipe.eval.suites and recipe.eval.max_new_tokens > shape.positions:
+        raise RecipeError(
+            f"eval.max_new_tokens: {recipe.eval.max_new_tokens} leaves no room for a prompt in the {shape.positions} positions of "
+            f"{train.model_name_or_path}"
+        )
     need = 2 * shape.parameters
     if train.finetuning_type != "full":
         shape.check_whole(train.lora_modules_to_save)
