@@ -8,6 +8,7 @@ It does not depend on the reference. It takes time linear in the response.
 
 import re
 from collections import deque
+from dataclasses import replace
 
 from evoltune.text.responses import final_text
 from evoltune_math.answers.reading.cleanup import repair_escapes, shorten_blanks, without_emphasis
@@ -122,6 +123,9 @@ _VERB_OR_EQUALS = re.compile(r"\b(?:is|are|equals|be)\b|=")
 _FIRST_END = re.compile(r"[!?](?=\s+[A-Z]|\s*$)|\.(?=\s+[A-Z(*]|\s*\n|\s*$)|\n|。")
 _NAME_BEFORE = re.compile(r"\b(?:line|plane|asymptote|axis|equation|solution)\b[^.=]{0,20}?\s([a-z])\s*$")
 """The letter of `the line y = 3`: there the equation is the answer."""
+_UNIT_POWER = re.compile(r"\b(cm|mm|km|m|in|ft|units?|inches|feet|met(?:er|re)s)\s?\$\^\{?(\d)\}?\$")
+"""`cm$^2$`"""
+_IS_ALL = re.compile(r"(?:\b(?:is|are|includes)|:)\s+((?:all|every|any)\s+real\b[^.\n]*)\.?\s*$", re.I)
 _CHECK = re.compile(
     r"[.!\n]\s*\**(?:check|checking|verify|verification|to check|to verify|quick check|let['’]?s (?:check|verify)|let us (?:check|verify))\b",
     re.I,
@@ -203,6 +207,8 @@ def _stated(text: str) -> Found | None:
         return None
     if "'s " in text or "’s " in text:
         text = _CONTRACTED.sub(r"\1\2 is", text)
+    if "$^" in text:
+        text = _UNIT_POWER.sub(r"\1^\2", text)
     if "$" in text:
         text = _MONEY.sub(r"\\$", text)
     if states_cases(text):
@@ -222,6 +228,8 @@ def _stated(text: str) -> Found | None:
     if by_cases := next((part for part in (last, _LAST_SENTENCE.split(last)[-1]) if states_cases(part)), None):
         return Found(by_cases, "bare")
     text = _without_check(text)
+    if (reals := _IS_ALL.search(text)) and not is_words_only(reals[1]):
+        return Found(reals[1], "phrase")
     if (
         " " in text
         and len(text) <= MAX_SENTENCE
@@ -290,10 +298,18 @@ def _last_number(text: str) -> Found | None:
             continue
         said = claim(text, *found.span())
         if not said.denied:
-            unit = _UNIT_AFTER.match(text, found.end()) if said == NOTHING else None
-            return Found(
-                f"{found[0].strip()} {unit[1]}" if unit and known(unit[1]) else said.of(found[0].strip()), "number"
+            unit = (
+                _UNIT_AFTER.match(text, found.end())
+                if said in (NOTHING, replace(NOTHING, turning=said.turning))
+                else None
             )
+            if unit and known(unit[1]):  # `72 seconds`, and of `after 72 seconds` the direction too
+                words = said.turning if said.turning.startswith(unit[1]) else f"{unit[1]} {said.turning}".strip()
+                return Found(
+                    f"{found[0].strip()} {words}" if words == unit[1] else f"{found[0].strip()} \\text{{{words}}}",
+                    "number",
+                )
+            return Found(said.of(found[0].strip()), "number")
         denied = denied or said.of(found[0].strip())
     return Found(denied, "number") if denied else None
 

@@ -14,7 +14,7 @@ from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Ratio, Re
 from evoltune_math.answers.nodes import INF, NEG_INF, Node, const, neg, num
 from evoltune_math.answers.reading.classify import classify
 from evoltune_math.answers.reading.cleanup import plain_number
-from evoltune_math.answers.reading.spoken import clock
+from evoltune_math.answers.reading.spoken import bound, clock
 from evoltune_math.answers.units import known
 from evoltune_math.answers.vocabulary import number_in_words, word_set
 
@@ -91,6 +91,11 @@ _KIND_WORDS = re.compile(
     re.I,
 )
 """`all odd positive integers`, `n is odd`."""
+_ALL_BOUNDED = re.compile(
+    r"(?:all|every|any)\s+real\s+(?:numbers?|values?)\s+(?:[a-z]\s+)?(?:that\s+(?:are|is)\s+)?((?:at|greater|less|more|between|strictly|no|not|larger|smaller)\b.+)",
+    re.I,
+)
+"""`all real numbers greater than 1`"""
 _SIGNED = re.compile(r"(?:positive|negative) [a-z]")
 _MORE_OF = re.compile(
     r"(?:an?\s+)?(-?\d[\d,]*(?:\.\d+)?|[a-z]+)\s+((?:more|fewer|less|additional|extra)(?:\s+[a-z]+){1,3}\s+than\s+(?!\d)[a-z'’ ]+)",
@@ -180,6 +185,8 @@ def _parts(text: str, read: Read) -> Answer | None:
 
 def _dated(text: str) -> Text | None:
     """Times, remainders, ordinals and dates, as text in one form each."""
+    if "\\!" in text:
+        text = text.replace("\\!", "")
     if text[-1] in "gnt" and (found := _TIME_OF_DAY.fullmatch(text)):
         text = f"{found[1]} {'am' if found[2] else 'pm'}"
     found = _TIME.fullmatch(text)
@@ -288,6 +295,8 @@ def _words(text: str, read: Read) -> Answer | None:
         return _all_except(read(found[1]))
     if chosen := _OPTIONS.fullmatch(plain):
         return read(chosen[1])
+    if (bounded := _ALL_BOUNDED.fullmatch(plain)) and (limited := bound(bounded[1], read)):
+        return limited
     if (kind := _KIND_WORDS.fullmatch(plain)) and not _SIGNED.fullmatch(low) and plain != kind[1]:
         words = (kind[1] or kind[2]).lower().replace("-", "").split()
         return Text("numbers " + " ".join(sorted(words)))
