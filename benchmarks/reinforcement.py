@@ -56,10 +56,14 @@ def main() -> None:
     export_prompts(rows, prompts, "trl")
     if recipe.rl.algorithm == "dpo":
         write_pairs(work, rows, pairs := out / PAIRS)
-    ways = {"greedy": recipe}
-    if args.answers:
-        sampling = msgspec.structs.replace(recipe.eval, n=args.answers, temperature=recipe.rl.temperature)
-        ways[f"{args.answers} sampled"] = msgspec.structs.replace(recipe, eval=sampling)
+    sampled = {
+        "greedy": (1, 0.0),
+        **({f"{args.answers} sampled": (args.answers, recipe.rl.temperature)} if args.answers else {}),
+    }
+    ways = {
+        way: msgspec.structs.replace(recipe, eval=msgspec.structs.replace(recipe.eval, n=n, temperature=temperature))
+        for way, (n, temperature) in sampled.items()
+    }
     score(ways, work.checkpoint, out / "sft")
     for reward in args.rewards:
         for seed in args.seeds:

@@ -1,15 +1,14 @@
 """Runs one rank of a training job: `python -m evoltune.train JOB.json`, alone or under torchrun or deepspeed."""
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from evoltune.errors import EvoltuneError, TrainingError, is_full
+from evoltune.errors import EvoltuneError, is_full
 from evoltune.heavy_imports import heavy_imports
-from evoltune.train.job import Job, Watchdog, only_trainer, read_job, write_error
+from evoltune.train.job import Job, Watchdog, disk_full, only_trainer, read_job, write_error
 
 _FULL = ("No space left", "os error 28", "inline_container")
 """In what safetensors and PyTorch's writer raise on a full disk; the last names no reason at all."""
@@ -43,12 +42,7 @@ def saying_full(job: Job) -> Iterator[None]:
         full = is_full(error) if isinstance(error, OSError) else any(sign in str(error) for sign in _FULL)
         if not full:
             raise
-        named = getattr(error, "filename", None) or job.folder
-        raise TrainingError(
-            f"{named}: no space left on the disk of {job.folder} ({shutil.disk_usage(job.folder).free / 2**30:.1f} GiB free): free some "
-            "space and run the same command again, which goes on from the last checkpoint; train.save_total_limit says how many are "
-            "kept, --out puts them elsewhere"
-        ) from error
+        raise disk_full(job, getattr(error, "filename", None)) from error
 
 
 def _run(job: Job, watchdog: Watchdog) -> None:

@@ -7,6 +7,7 @@ finished or interrupted job is only ever continued by the same job.
 import faulthandler
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -228,9 +229,21 @@ def leads_node(job: Job) -> bool:
 
 
 def write_error(job: Job, rank: int, error: EvoltuneError) -> None:
-    """Leaves a rank's error for the driver."""
+    """Leaves a rank's error for the driver; on a full disk, only on standard error."""
     report = {"kind": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
-    write_json(job.own / f"error-{rank}.json", report)
+    try:
+        write_json(job.own / f"error-{rank}.json", report)
+    except OSError:
+        print(f"evoltune train: {error}", file=sys.stderr, flush=True)
+
+
+def disk_full(job: Job, file: object = None) -> TrainingError:
+    """What is said where a training found no space to write: in `file`, if that is known."""
+    free = shutil.disk_usage(job.folder).free / 2**30
+    return TrainingError(
+        f"{file or job.folder}: no space left on the disk of {job.folder} ({free:.1f} GiB free): free some space and run the same "
+        "command again, which goes on from the last checkpoint; train.save_total_limit says how many are kept, --out puts them elsewhere"
+    )
 
 
 def remove_errors(job: Job) -> None:

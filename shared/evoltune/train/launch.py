@@ -34,6 +34,7 @@ from evoltune.run.paths import HEARTBEAT, JOB_SCRIPT, MANIFEST, METRICS, NODES, 
 from evoltune.train.deepspeed import refuse_stale_locks
 from evoltune.train.job import (
     Job,
+    disk_full,
     make_job,
     only_trainer,
     read_error,
@@ -49,6 +50,8 @@ from evoltune.train.preflight import check_setup
 from evoltune.train.step_checkpoints import ScoreCheckpoint, check_selection, chosen_by_another, select_checkpoint
 
 INTERRUPTED = 130  # exit code
+NO_ROOM_BYTES = 2**20
+"""A disk with less is full: something that was too large has been removed again."""
 _START = "start"
 """In the heartbeat until a rank has loaded the model."""
 
@@ -127,7 +130,7 @@ def _run(job: Job) -> dict[str, Any]:
     code = run_trainer(command, environment(job), job.own, hang_timeout_s, waits_for=waits_for)
     manifest = _finished(job)
     if manifest is None:
-        raise _failure(job, code, waits_for)
+        raise failure(job, code, waits_for)
     data = manifest["data"]
     print(
         f"  train: {manifest['steps']} steps on {data['kept']} rows ({data['tokens']} tokens, {data['dropped_too_long']} dropped, "
@@ -137,9 +140,11 @@ def _run(job: Job) -> dict[str, Any]:
     return manifest
 
 
-def _failure(job: Job, code: int, waited_for: str) -> EvoltuneError:
+def failure(job: Job, code: int, waited_for: str) -> EvoltuneError:
     """Why this node's ranks ended without a result."""
     said = read_error(job)
+    if said is None and shutil.disk_usage(job.folder).free < NO_ROOM_BYTES:  # not even for the rank's error
+        said = disk_full(job)
     error = said or TrainingError(
         f"the trainer ended with exit code {code} and without a checkpoint: see its last lines above; run the same "
         "command again to continue"
@@ -176,7 +181,7 @@ def take_part(recipe: Recipe, out: Path, stages: Sequence[str] = ("train",)) -> 
         limit_s = recipe.compute.hang_timeout_s
         code = run_trainer(launch_command(job.file, recipe), environment(job), node, limit_s, waits_for=first)
         if code or read_error(job) or (node / STOP).exists():
-            raise _failure(job, code, first)
+            raise failure(job, code, first)
     print(f"  train: this node's part is done; the results are on {first}", file=sys.stderr)
 
 
