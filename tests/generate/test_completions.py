@@ -7,12 +7,10 @@ import shutil
 
 import pytest
 
-from evoltune.cluster.gpus import gpu_count
 from evoltune.generate import processes
 from evoltune.generate.completions import batches, finished_samples, generate, generate_later_turns
 from evoltune.generate.job import GenerationError, GenerationSettings, SampleRequest, find_model
 from evoltune.generate.processes import models_kept, processes_kept
-from evoltune.sandbox.pool import default_workers
 
 PROMPTS = ["Add 2 and 3.", "Name a prime number above seven, please.", "Hi", "Sort [3, 1, 2] and say why."]
 
@@ -127,15 +125,15 @@ def test_settings_that_decide_a_text_change_the_key_and_the_number_of_samples_do
     assert len(keys) == len(changed) and plain.key not in keys
 
 
-def test_the_number_of_batches_is_a_multiple_of_the_processors():
+def test_the_number_of_batches_is_a_multiple_of_the_generators():
     requests = [SampleRequest(suite="s", problem=str(i), sample=0, prompt="p" * i) for i in range(60)]
     for size in (7, 16, 60):
-        found = batches(requests, size)
-        assert len(found) % (gpu_count() or default_workers()) == 0 and max(map(len, found)) <= size
+        found = batches(requests, size, 3)
+        assert len(found) % 3 == 0 and max(map(len, found)) <= size
 
 
 def test_batches_hold_every_sample_once_whatever_the_order_they_came_in():
-    one, two = batches(wanted(23), 5), batches(list(reversed(wanted(23))), 5)
+    one, two = batches(wanted(23), 5, 2), batches(list(reversed(wanted(23))), 5, 2)
     assert one == two and sum(map(len, one)) == 23 and max(map(len, one)) <= 5
 
 

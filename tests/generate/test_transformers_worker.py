@@ -8,7 +8,15 @@ PROMPTS = ["Add 2 and 3.", "Name a prime number above seven, please.", "Hi", "So
 
 
 def job(base, **more):
-    plain = {"model": str(base), "adapter": "", "tokenizer": str(base), "checkpoint": "", "threads": 1, "rank": 0}
+    plain = {
+        "model": str(base),
+        "adapter": "",
+        "tokenizer": str(base),
+        "checkpoint": "",
+        "threads": 1,
+        "rank": 0,
+        "gpus_each": 1,
+    }
     settings = {
         "template": "chat",
         "system": "",

@@ -26,6 +26,8 @@ LOADING: dict[str, Engine] = {"transformers": transformers_engine, "vllm": vllm_
 CACHE_BYTES = 4e9
 MIN_BATCH = 8
 MAX_BATCH = 128
+VLLM_BATCH = 4096
+"""vLLM fills its own batches from all that it is given; what a kill loses of it is generated again."""
 
 
 def generate(
@@ -43,8 +45,10 @@ def generate(
     """
     with Journal(out) as journal:
         done = set(finished_samples(out, settings.key))
-        size = batch_size or batch_that_fits(model, requests, settings)
-        todo = [b for b in batches(requests, size) if any((r.problem, r.sample) not in done for r in b)]
+        alone = settings.engine == "vllm"
+        size = batch_size or (VLLM_BATCH if alone else batch_that_fits(model, requests, settings))
+        at_once = 1 if alone else max(1, (gpu_count() or default_workers()) // (model.gpus_each if gpu_count() else 1))
+        todo = [b for b in batches(requests, size, at_once) if any((r.problem, r.sample) not in done for r in b)]
         if not todo:
             return {}
         label = f"generating {requests[0].suite} with {settings.model}"
@@ -106,16 +110,16 @@ def finished_samples(path: Path, key: str) -> dict[tuple[str, int], dict[str, An
     return {(row["problem"], row["sample"]): row for row in read_journal(path) if row.get("settings") == key}
 
 
-def batches(requests: Sequence[SampleRequest], size: int) -> list[list[SampleRequest]]:
+def batches(requests: Sequence[SampleRequest], size: int, generators: int) -> list[list[SampleRequest]]:
     """The whole list in equal batches of at most `size`, longest prompts first: little padding, slow batches early.
 
-    Their number is a multiple of the machine's processors, so that all of them work to the end. A short list goes to fewer
-    processors, with at least MIN_BATCH prompts for each.
+    Their number is a multiple of the generators, so that all of them work to the end. A short list goes to fewer of them, with at
+    least MIN_BATCH prompts for each.
     """
     if not requests:
         return []
     ordered = sorted(requests, key=lambda r: (-len(r.prompt), r.problem, r.sample))
-    at_once = max(1, min(gpu_count() or default_workers(), len(ordered) // MIN_BATCH))
+    at_once = max(1, min(generators, len(ordered) // MIN_BATCH))
     count = at_once * -(-len(ordered) // (size * at_once))
     cuts = [len(ordered) * i // count for i in range(count + 1)]
     return [ordered[a:b] for a, b in pairwise(cuts)]

@@ -93,6 +93,8 @@ class ModelSource:
     """URL of an OpenAI-compatible server that serves `model`; nothing is loaded here."""
     api_key_env: str = ""
     concurrency: int = 16
+    gpus_each: int = 1
+    """GPUs that hold one copy."""
 
 
 Batches = Sequence[Sequence[SampleRequest]]
@@ -109,18 +111,25 @@ def find_model(model: str, chosen: Eval | None = None) -> ModelSource:
             model=model, endpoint=chosen.endpoint or "", api_key_env=chosen.api_key_env or "",
             concurrency=chosen.batch_size or 16, fingerprint=digest(["server", model]),
         )  # fmt: skip
-    folder = user_path(model)
+    folder, gpus_each = user_path(model), chosen.gpus_each if chosen else 1
     adapter = folder / "adapter_config.json"
     checkpoint = str(folder) if read_template(folder) else ""
     if not adapter.is_file():
         base = str(locate_model(model))
         mark = fingerprint(Path(base)) or digest(base)
-        return ModelSource(model=base, tokenizer=base, checkpoint=checkpoint, fingerprint=mark)
+        return ModelSource(model=base, tokenizer=base, checkpoint=checkpoint, fingerprint=mark, gpus_each=gpus_each)
     named = str(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"])
     base = str(locate_model(named))
     tokenizer = str(folder) if (folder / "tokenizer_config.json").is_file() else base
     mark = digest([fingerprint(folder), fingerprint(Path(base)) or base])
-    return ModelSource(model=base, adapter=str(folder), tokenizer=tokenizer, checkpoint=checkpoint, fingerprint=mark)
+    return ModelSource(
+        model=base,
+        adapter=str(folder),
+        tokenizer=tokenizer,
+        checkpoint=checkpoint,
+        fingerprint=mark,
+        gpus_each=gpus_each,
+    )
 
 
 def fingerprint(folder: Path) -> str:

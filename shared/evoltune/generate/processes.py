@@ -116,7 +116,7 @@ class RayGenerator:
 
     def __init__(self, module: str, job: Mapping[str, Any]) -> None:
         self._ray = import_ray()
-        gpus = 1 if self._ray.cluster_resources().get("GPU") else 0
+        gpus = job["gpus_each"] if self._ray.cluster_resources().get("GPU") else 0
         options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": 0, "scheduling_strategy": "SPREAD"}
         actor = self._ray.remote(**options)(GeneratorProcess)
         self._actor = actor.remote(module, {**job, "rank": 0, "threads": 1})
@@ -260,7 +260,7 @@ class _Dispatcher:
         """Generates everything; `local` is the number of processes when this machine is used. Returns the proof."""
         open_generator: type[Generator] = GeneratorProcess
         if engine.current() == "ray":
-            open_generator, local = RayGenerator, generator_slots()
+            open_generator, local = RayGenerator, generator_slots(self.model.gpus_each)
         count, threads = min(len(self.waiting), local), max(1, default_workers() // local)
         with ThreadPoolExecutor(count) as pool:
             futures = {pool.submit(self._work, open_generator, rank, threads) for rank in range(count)}
@@ -308,13 +308,26 @@ class _Dispatcher:
         return {**where, **settings, "probe": self.probe, "rank": rank, "threads": threads}
 
 
-def generator_slots() -> int:
-    """How many generators the cluster holds: its GPUs, or its cores."""
-    resources = import_ray().cluster_resources()
-    found = int(resources.get("GPU", 0)) or int(resources.get("CPU", 0))
+def generator_slots(gpus_each: int) -> int:
+    """How many generators the cluster holds: by its GPUs, or its cores. The GPUs of one must be of one node."""
+    ray = import_ray()
+    resources = ray.cluster_resources()
+    if resources.get("GPU"):
+        nodes = [int(node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"]]
+        return copies(gpus_each, sum(gpus // gpus_each for gpus in nodes), max(nodes, default=0))
+    found = int(resources.get("CPU", 0))
     if not found:
         raise EngineError("ray: the cluster has neither a GPU nor a core to give: see `ray status`")
     return found
+
+
+def copies(gpus_each: int, count: int, gpus: int) -> int:
+    """How many copies of a model the GPUs hold. Raises RecipeError where they hold none."""
+    if not count:
+        raise RecipeError(
+            f"eval.gpus_each: {gpus_each}: a machine has {gpus} GPUs here: lower it, or use a larger machine"
+        )
+    return count
 
 
 def transformers_engine(todo: Batches, settings: GenerationSettings, model: ModelSource, save: Save) -> dict[str, Any]:
@@ -325,16 +338,19 @@ def transformers_engine(todo: Batches, settings: GenerationSettings, model: Mode
 
 
 def vllm_engine(todo: Batches, settings: GenerationSettings, model: ModelSource, save: Save) -> dict[str, Any]:
-    """One process: vLLM makes batches of its own, each message is a large one of ours."""
+    """One process: vLLM makes batches of its own, of all that it is given at once."""
     if importlib.util.find_spec("vllm") is None:
         raise RecipeError("eval.engine: 'vllm' is not installed: pip install vllm, or use transformers or http")
+    if gpus := gpu_count():
+        copies(model.gpus_each, gpus // model.gpus_each, gpus)
     return _Dispatcher(todo, settings, model, save, "evoltune.generate.vllm_worker").run(1)
 
 
 def process_count(model: ModelSource) -> int:
-    """Generator processes: one per GPU; on a CPU one per core, as far as three quarters of the free memory allow."""
-    if count := gpu_count():
-        return count
+    """Generator processes: one per GPU, or per `gpus_each` of them; on a CPU one per core, as far as three quarters of the free
+    memory allow. Raises RecipeError where there are fewer GPUs than one copy takes."""
+    if gpus := gpu_count():
+        return copies(model.gpus_each, gpus // model.gpus_each, gpus)
     size = sum(file.stat().st_size for file in Path(model.model).glob("*.safetensors"))
     each = 1.5 * size + 1.2e9  # weights, their loading, torch, and the cache of one batch
     try:

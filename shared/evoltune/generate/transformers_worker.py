@@ -61,7 +61,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
         return self.keys, self.values
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
-        super().batch_select_indices(indices)
+        super().batch_select_indices(indices.to(self.keys.device))  # the layer's own GPU, where a model lies on several
         self._buffers = None
 
     def batch_repeat_interleave(self, repeats: int) -> None:
@@ -108,9 +108,11 @@ class Generator:
     def __init__(self, job: Mapping[str, Any]) -> None:
         torch.set_num_threads(int(job["threads"]))
         gpu = torch.cuda.is_available()
-        self.device = torch.device("cuda", int(job["rank"])) if gpu else torch.device("cpu")
+        first, each = int(job["rank"]) * int(job["gpus_each"]), int(job["gpus_each"])
+        self.device = torch.device("cuda", first) if gpu else torch.device("cpu")
         self.tokenizer = AutoTokenizer.from_pretrained(job["tokenizer"])
-        self.model = _load(job, len(self.tokenizer), self.device)
+        model = _load(job, len(self.tokenizer), self.device)
+        self.model = spread(model, range(first, first + each)) if gpu and each > 1 else model.to(self.device)
         self.take(job)
 
     def take(self, job: Mapping[str, Any]) -> None:
@@ -267,7 +269,33 @@ def _load(job: Mapping[str, Any], vocabulary: int, device: torch.device) -> Any:
         if model.get_input_embeddings().num_embeddings < vocabulary:
             model.resize_token_embeddings(vocabulary)
         model = PeftModel.from_pretrained(model, job["adapter"]).merge_and_unload()
-    return model.to(device=device, dtype=low).eval()
+    return model.to(dtype=low).eval()
+
+
+def spread(model: Any, gpus: Sequence[int]) -> Any:
+    """The model with its layers on several GPUs, the first ones on the first of them."""
+    from accelerate import dispatch_model
+
+    return dispatch_model(model, places_of(model, {gpu: torch.cuda.mem_get_info(gpu)[0] for gpu in gpus}))
+
+
+def places_of(model: Any, free: Mapping[int, int]) -> dict[str, int]:
+    """Part of the model -> the GPU that holds it, about the same on each. Raises RuntimeError where all together are too small.
+
+    Args:
+        free: GPU -> its free bytes, of which a fifth is left to the key-value cache.
+    """
+    from accelerate import infer_auto_device_map
+    from accelerate.utils import get_balanced_memory
+
+    rules = {"no_split_module_classes": model._no_split_modules}
+    room = {gpu: int(0.8 * bytes_) for gpu, bytes_ in free.items()}
+    places = infer_auto_device_map(model, max_memory=get_balanced_memory(model, max_memory=room, **rules), **rules)
+    if left := [part for part, place in places.items() if place not in room]:
+        raise RuntimeError(
+            f"eval.gpus_each: {len(room)} GPUs have no room for {left[0]} and {len(left) - 1} more parts of the model"
+        )
+    return dict(places)
 
 
 def open_generator(job: Mapping[str, Any]) -> Generator:

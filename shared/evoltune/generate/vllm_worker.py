@@ -25,6 +25,8 @@ class VllmGenerator:
         self.config = AutoConfig.from_pretrained(job["model"])
         self.take(job)
         more: dict[str, Any] = {"enable_lora": True, "max_lora_rank": 256} if job["adapter"] else {}
+        if job["gpus_each"] > 1:
+            more["tensor_parallel_size"] = job["gpus_each"]
         self.model = LLM(model=job["model"], tokenizer=job["tokenizer"], **more)
         self.lora = _lora(job["adapter"]) if job["adapter"] else None
 

@@ -328,6 +328,8 @@ class Eval(Section, frozen=True, kw_only=True):
     """0: as for the trained model."""
     engine: Literal["transformers", "vllm", "http"] = "transformers"
     """What generates the answers."""
+    gpus_each: Positive = 1
+    """GPUs that hold one copy of the model: for `transformers` its layers, for `vllm` a part of each (tensor parallel)."""
     endpoint: str | None = None
     """For `http`: the URL of an OpenAI-compatible server."""
     api_key_env: str | None = None
