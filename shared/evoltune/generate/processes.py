@@ -14,6 +14,7 @@ import importlib.util
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import threading
 from collections import deque
@@ -31,9 +32,11 @@ from evoltune.cluster.ray_engine import import_ray
 from evoltune.errors import EngineError, EvoltuneError, RecipeError, require
 from evoltune.generate.job import Batches, GenerationError, GenerationSettings, GeneratorLost, ModelSource, Save
 from evoltune.interrupts import TURN_S
-from evoltune.orphans import module_with_parent
+from evoltune.orphans import module_with_parent, tethered
 from evoltune.sandbox.pool import default_workers
 
+VLLM = "evoltune.generate.vllm_worker"
+"""It starts processes of its own."""
 ATTEMPTS = 4
 """How often a lost generator is started again."""
 START_S = 900.0
@@ -47,10 +50,10 @@ class GeneratorProcess:
     """
 
     def __init__(self, module: str, job: Mapping[str, Any]) -> None:
-        self._job = job
+        self._job, self._module = job, module
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._process = subprocess.Popen(
-            module_with_parent(module),
+            tethered([sys.executable, "-m", module]) if module == VLLM else module_with_parent(module),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, encoding="utf-8",
             env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},  # spinning threads starve each other on a busy machine
         )  # fmt: skip
@@ -96,11 +99,12 @@ class GeneratorProcess:
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         last = lines[-1] if lines else "no error message"
-        memory = " (killed: out of memory? lower eval.batch_size)" if code == -9 else ""
+        memory = " (killed: out of memory? lower eval.batch_size)" if code in (-9, 128 + 9) else ""
         return f"the generator ended with code {code}{memory}: {last}; run the same command again to resume"
 
     def kill(self) -> None:
-        self._process.kill()
+        """Ends the process; vLLM's by the signal on which those that it started end too, or they would hold their memory."""
+        self._process.terminate() if self._module == VLLM else self._process.kill()
 
     def close(self) -> None:
         self.kill()
@@ -343,7 +347,7 @@ def vllm_engine(todo: Batches, settings: GenerationSettings, model: ModelSource,
         raise RecipeError("eval.engine: 'vllm' is not installed: pip install vllm, or use transformers or http")
     if gpus := gpu_count():
         copies(model.gpus_each, gpus // model.gpus_each, gpus)
-    return _Dispatcher(todo, settings, model, save, "evoltune.generate.vllm_worker").run(1)
+    return _Dispatcher(todo, settings, model, save, VLLM).run(1)
 
 
 def process_count(model: ModelSource) -> int:

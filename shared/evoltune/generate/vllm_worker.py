@@ -73,3 +73,7 @@ def main() -> None:
     """Serves standard input; what GeneratorProcess starts."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     serve(VllmGenerator)
+
+
+if __name__ == "__main__":
+    main()
