@@ -1,4 +1,4 @@
-"""The generator's process with vLLM, against a stand-in package with vLLM's two names; vLLM itself needs a GPU."""
+"""What the generator's process gives to vLLM, by a stand-in package with its two names; vLLM itself: tests/contracts/test_vllm.py."""
 
 from __future__ import annotations
 
@@ -40,7 +40,6 @@ class LLM:
 
 
 def test_vllm_is_given_ids_and_a_seed_for_each_sample(tiny_base, tmp_path, monkeypatch):
-    """A stand-in package with vLLM's two names; vLLM itself needs a GPU."""
     (tmp_path / "vllm.py").write_text(STAND_IN)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

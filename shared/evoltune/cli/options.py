@@ -47,19 +47,19 @@ def published(args: argparse.Namespace, recipe: Recipe, folder: Path) -> Iterato
     """Works on the chosen engine. Yields a function that publishes the run; it does nothing when `--out` is no address."""
     at_address = args.out and is_address(args.out)
     place = working_on(args.out, folder, recipe.compute.publish_every_s) if at_address else nullcontext(lambda: None)
+
+    def noted() -> None:
+        if not at_address:
+            note_origin(folder, find_recipe(args.recipe))
+
     with place as publish, engine_of(args):
         try:
             yield publish
         except BaseException:
             with suppress(OSError):  # on a full disk, what stopped the work is the error to show
-                _note_origin(args, folder)
+                noted()
             raise
-        _note_origin(args, folder)
-
-
-def _note_origin(args: argparse.Namespace, folder: Path) -> None:
-    if not (args.out and is_address(args.out)):
-        note_origin(folder, find_recipe(args.recipe))
+        noted()
 
 
 def out_path(text: str) -> str:
