@@ -119,6 +119,22 @@ def test_a_stop_string_cuts_the_text_before_it(tiny_base):
     assert answer["text"] == whole[: whole.find(stop)] and answer["stop"] == "stop"
 
 
+def test_an_answer_ends_where_the_context_does_and_the_question_stays_whole(tiny_base):
+    made = generator(tiny_base)
+    made.stop_ids = made.stop_ids[:0]  # only the length ends an answer
+    ids = [made.prompter.ids(prompt) for prompt in PROMPTS]
+    free = texts(made, PROMPTS)
+    made.prompter.context = len(ids[1]) + 20  # of the longest
+    limited = texts(made, PROMPTS)
+    assert [row["prompt_tokens"] for row in limited] == list(map(len, ids))
+    for row, whole, prompt in zip(limited, free, ids, strict=True):
+        assert row["tokens"] == min(24, made.prompter.context - len(prompt))
+        assert whole["text"].startswith(row["text"].rstrip("\ufffd"))
+    assert [row["tokens"] for row in limited] == [24, 20, 24, 24]
+    made.prompter.context = 16
+    assert made.prompter.ids(PROMPTS[1]) == ids[1][-12:] and made.prompter.room(ids[1][-12:]) == 4
+
+
 def test_sampling_depends_on_the_samples_own_seed_and_not_on_its_neighbours(tiny_base):
     made = generator(tiny_base, temperature=1.0, top_p=0.9)
     batch = [a["text"] for a in texts(made, PROMPTS, [5, 6, 7, 8])]

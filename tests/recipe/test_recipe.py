@@ -241,6 +241,16 @@ def test_hostile_recipes_are_refused_in_one_line(tmp_path: Path, text: str, says
             "teacher.endpoints.0.url: 'localhost:8000' must be http",
         ),
         ("eval: {endpoint: 'ftp://x'}", "eval.endpoint.url: 'ftp://x' must be http"),
+        (
+            "eval: {suites: [gsm8k, math/gsm8k]}",
+            "eval.suites: 'gsm8k' and 'math/gsm8k' have one name, 'gsm8k': give one",
+        ),
+        (
+            "eval: {suites: ['a/dev.jsonl', 'b/dev.csv']}",
+            "have one name, 'dev': give one of them, or another name to one file",
+        ),
+        ("seeds: {bootstrap: self_instruct}", "seeds.bootstrap_size: 0: self_instruct would write none"),
+        ("seeds: {bootstrap_size: 9}", "seeds.bootstrap_size: 9: has no effect with bootstrap none"),
     ],
 )
 def test_check_finds_names_that_nothing_has(tmp_path: Path, capsys, text: str, says: str):

@@ -85,6 +85,9 @@ FAULTS: list[tuple[str, list[str], str]] = [
     (QWEN, ["train.finetuning_type=lora", "train.lora_modules_to_save=[lm_heat]"], "train.lora_modules_to_save: 'lm_heat' is no layer"),
     (WIZARDMATH, ["seeds.path=acme/no-rows:main:train"], "seeds.path: acme/no-rows:main:train: cannot be read from the hub before the first row"),
     ("code/wizardcoder-starcoder-1b", ["eval.max_new_tokens=9000"], "eval.max_new_tokens: 9000 leaves no room for a prompt in the 8192 positions"),
+    (QWEN, ["eval.baseline_max_new_tokens=4097"], "eval.baseline_max_new_tokens: 4097 leaves no room for a prompt in the 4096 positions"),
+    (QWEN, ["seeds.bootstrap=self_instruct", "seeds.bootstrap_size=3"], "seeds.bootstrap_size: 3: self_instruct would write none, because there are"),
+    (QWEN, ["eval.suites=[humaneval, code/humaneval]"], "eval.suites: 'humaneval' and 'code/humaneval' have one name, 'humaneval'"),
     (QWEN, ["teacher.endpoints=[{url: 'http://127.0.0.1:9/v1', api_key_file: empty.key}]"], "teacher.endpoints.0.api_key_file: 'empty.key' is empty"),
     (WIZARDMATH, ["seeds.path=acme/columns:main:train"], "seeds.path: .*no instruction"),
     (QWEN, ["evolve.operators={nosuch: 1}"], "evolve.operators: domain 'code' has no operator 'nosuch'"),
@@ -103,7 +106,7 @@ def check(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., li
         datasets.write_dataset_repository(root / "hub", name)
     for name, gated in (("meta-llama/Llama-2-7b-hf", True), ("huggyllama/llama-7b", False)):
         write_config(root / "hub", name, gated=gated, **TINY)
-    write_config(root / "hub", "Qwen/Qwen2.5-Coder-1.5B", chat=True, **TINY)
+    write_config(root / "hub", "Qwen/Qwen2.5-Coder-1.5B", chat=True, max_position_embeddings=4096, **TINY)
     write_config(root / "hub", "bigcode/starcoderbase-1b")
     write_bases(root / "hub")
     huge = {"hidden_size": 2**20, "num_hidden_layers": 2**10, "intermediate_size": 2**20}

@@ -401,6 +401,7 @@ def test_a_full_disk_loses_nothing_that_was_committed(tmp_path):
     if run.returncode == 77 or "unshare" in run.stderr:
         pytest.skip(f"no mount namespace here: {run.stderr.strip()[:80]}")
     _survives(saved, run)
+    assert "free some space there, or give --out on another disk" in run.stdout
 
 
 def test_two_megabytes_of_log_are_folded_into_the_file_on_close(tmp_path):

@@ -14,7 +14,8 @@ from evoltune.cli import options
 from evoltune.domain import check_policy, load_domain
 from evoltune.errors import DataError, DomainError, RecipeError, nearest
 from evoltune.evaluate.prompts import refuse_other_prompt
-from evoltune.evaluate.suites import judging_domain
+from evoltune.evaluate.suites import judging_domain, refuse_twice
+from evoltune.evolve.bootstrap import check_bootstrap
 from evoltune.evolve.loop import operators_of
 from evoltune.recipe import Recipe, dump_recipe, find_recipe, load_recipe, make_recipe, shipped
 from evoltune.recipe.convert import convert
@@ -97,6 +98,7 @@ def _check_names(recipe: Recipe) -> None:
     check_policy(domain, recipe.verify.policy)
     if recipe.evolve.operators:
         operators_of(recipe, domain)
+    check_bootstrap(recipe.seeds)
     if recipe.evolve.stop_on:
         _judge_of("evolve.stop_on", recipe.evolve.stop_on, recipe)
     for suite in recipe.eval.suites:
@@ -110,6 +112,7 @@ def _check_names(recipe: Recipe) -> None:
         name = recipe.eval.profile or (own.profile if own else "")
         if name in known:
             refuse_other_prompt(name, known[name], recipe.train.template, recipe.eval, recipe.train.system_prompt)
+    refuse_twice(recipe.eval.suites, recipe.domain)
     check_selection(recipe)
     deepspeed_config(recipe)
     check_folder(recipe)

@@ -21,7 +21,7 @@ from evoltune.errors import CertificateError, DataError, RecipeError
 from evoltune.evaluate.prompts import DECODING_KEYS, refuse_other_prompt
 from evoltune.evaluate.samples import Sample
 from evoltune.evaluate.score import can_vote, majority, metrics, profile_of, verifier_version, verify_samples
-from evoltune.evaluate.suites import Suite, later_turns, load_suite
+from evoltune.evaluate.suites import Suite, later_turns, load_suite, refuse_twice
 from evoltune.generate.completions import finished_samples, generate, generate_later_turns
 from evoltune.generate.job import GenerationSettings, ModelSource, SampleRequest, find_model
 from evoltune.generate.processes import models_kept
@@ -52,6 +52,7 @@ def evaluate(
     GenerationError when the generator died (finished samples are kept).
     """
     data = Path(recipe.eval.data) if recipe.eval.data else None
+    refuse_twice(recipe.eval.suites, recipe.domain)
     suites = [load_suite(name, data, domain=recipe.domain) for name in recipe.eval.suites]
     known = training_data(model, suites, allow_uncertified)
     source = find_model(model, recipe.eval)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.domain import Benchmark, author_code, installed, load_domain, to_task
-from evoltune.errors import DataError, DomainError, nearest
+from evoltune.errors import DataError, DomainError, RecipeError, nearest
 from evoltune.evaluate.difficulty import (
     DIFFICULTY_COLUMNS,
     NOT_STATED,
@@ -124,6 +124,19 @@ def load_suite(name: str, data: Path | None = None, *, domain: str = "") -> Suit
     )  # fmt: skip
 
 
+def refuse_twice(names: Sequence[str], domain: str = "") -> None:
+    """Raises RecipeError when two of a recipe's suites have one name, in whatever way it is written: the answers to the second, and
+    its score, would be written over the first's. Reads no suite file."""
+    written: dict[str, str] = {}
+    for given in names:
+        own = _own_rows(given, domain)
+        name = _name_of_rows(own[1]) if own else _find(given, domain).name
+        if name in written:
+            todo = "give one of them" if not own else "give one of them, or another name to one file"
+            raise RecipeError(f"eval.suites: {written[name]!r} and {given!r} have one name, {name!r}: {todo}")
+        written[name] = given
+
+
 def judging_domain(name: str, domain: str = "") -> str:
     """The domain that judges a suite of this name; reads no suite file. Raises DataError for an unknown name."""
     own = _own_rows(name, domain)
@@ -160,6 +173,10 @@ def _find(name: str, domain: str) -> DeclaredSuite:
     return found[0]
 
 
+def _name_of_rows(path: Path) -> str:
+    return path.name.split(".")[0]
+
+
 def _own_suite(path: Path, ref: str) -> Suite:
     """The user's rows, in any form that evoltune.rows.readers reads."""
     domain = load_domain(ref)
@@ -179,7 +196,7 @@ def _own_suite(path: Path, ref: str) -> Suite:
         stated = {column: row[column] for column in columns if row.get(column) is not None}
         tasks.append(replace(task, name=name, fields={**stated, **task.fields}))
     return Suite(
-        name=path.name.split(".")[0], domain=ref, tasks=_checked(path.name, path, tasks),
+        name=_name_of_rows(path), domain=ref, tasks=_checked(path.name, path, tasks),
         sha256=file_hashes(path)[0], licence="yours", source=str(path),
     )  # fmt: skip
 

@@ -18,10 +18,11 @@ from dataclasses import replace
 from itertools import chain, islice, repeat
 from pathlib import Path
 
-from evoltune.errors import DataError
+from evoltune.errors import DataError, RecipeError
 from evoltune.evolve.answers import decide_new_seed
 from evoltune.evolve.evolution import Evolution, gather_all
 from evoltune.evolve.rules.registry import rejection_reason
+from evoltune.recipe import Seeds
 from evoltune.record import Drop, Record, Task, digest
 from evoltune.run.paths import user_path
 from evoltune.teacher.protocol import GivenUpError
@@ -46,6 +47,21 @@ async def more_seeds(evolution: Evolution, seeds: list[Record]) -> list[Record]:
     if options.bootstrap == "self_instruct":
         found += await _self_instruct(evolution, [*seeds, *found], options.bootstrap_size)
     return found
+
+
+def check_bootstrap(seeds: Seeds, count: int = 0) -> None:
+    """Raises RecipeError where the size asked for brings no new seed. `count`: the seeds that there are."""
+    size = seeds.bootstrap_size
+    if seeds.bootstrap == "none" and size:
+        raise RecipeError(
+            f"seeds.bootstrap_size: {size}: has no effect with bootstrap none: use self_instruct, or remove it"
+        )
+    if seeds.bootstrap == "self_instruct" and size <= count:
+        there = f"there are {count} seeds already" if count else "that many seeds are there already"
+        raise RecipeError(
+            f"seeds.bootstrap_size: {size}: self_instruct would write none, because {there}: give the number that there shall be, or "
+            "bootstrap: none"
+        )
 
 
 def _decide_drop(evolution: Evolution, record: Record, reason: str) -> None:

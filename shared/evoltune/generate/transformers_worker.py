@@ -132,13 +132,14 @@ class Generator:
         chosen: list[list[int]] = [[] for _ in batch]
         ended = ["length"] * len(batch)
         sampler = Sampler(self.job, [int(row["seed"]) for row in batch], budget, self.device)
+        room = [self.prompter.room(ids) for ids in prompts]
         cache = DynamicCache(config=self.model.config)
         cache.layers = [GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
         inputs, mask = self._prefill_shared(prompts, cache)
         position = (mask.cumsum(-1) - 1).clamp(min=0)[:, -inputs.shape[1] :]
         rows = torch.arange(len(batch), device=self.device)  # of the batch that the cache holds
         running = torch.ones_like(rows, dtype=torch.bool)
-        for step in range(budget):
+        for step in range(max(room)):
             logits = self.model(
                 input_ids=inputs, attention_mask=mask, position_ids=position,
                 past_key_values=cache, use_cache=True, logits_to_keep=1,
@@ -146,7 +147,7 @@ class Generator:
             if penalty != 1.0:
                 logits = penalised(logits, [prompts[i] + chosen[i] for i in rows.tolist()], penalty)
             token = sampler.draw(logits, rows, step)
-            running = self._record(token, rows, running, step, chosen, ended)
+            running = self._record(token, rows, running, step, chosen, ended, room)
             left = int(running.sum())
             if not left:
                 break
@@ -178,7 +179,7 @@ class Generator:
 
     def _record(
         self, token: torch.Tensor, rows: torch.Tensor, running: torch.Tensor, step: int, chosen: list[list[int]],
-        ended: list[str],
+        ended: list[str], room: Sequence[int],
     ) -> torch.Tensor:  # fmt: skip
         """Appends the new tokens of the running rows; returns which of them continue."""
         continues = running & ~torch.isin(token, self.stop_ids)
@@ -189,6 +190,8 @@ class Generator:
                 ended[row] = "eos"
                 continue
             chosen[row].append(int(token[i]))
+            if len(chosen[row]) == room[row]:
+                continues[i] = False
             if search and self._cut(self.tokenizer.decode(chosen[row], skip_special_tokens=True))[1]:
                 continues[i] = False
         return continues

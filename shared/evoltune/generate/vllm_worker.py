@@ -43,17 +43,20 @@ class VllmGenerator:
         prompts = [self.prompter.ids(row["prompt"], row.get("history", ())) for row in batch]
         made = self.model.generate(
             [{"prompt_token_ids": ids} for ids in prompts],
-            [self._sampling(int(row["seed"])) for row in batch],
+            [
+                self._sampling(int(row["seed"]), self.prompter.room(ids))
+                for row, ids in zip(batch, prompts, strict=True)
+            ],
             lora_request=self.lora,
             use_tqdm=False,
         )
         return [_result(one.outputs[0], ids) for one, ids in zip(made, prompts, strict=True)]
 
-    def _sampling(self, seed: int) -> SamplingParams:
+    def _sampling(self, seed: int, room: int) -> SamplingParams:
         job = self.job
         return SamplingParams(
             temperature=job["temperature"], top_p=job["top_p"], repetition_penalty=job["repetition_penalty"],
-            max_tokens=job["max_new_tokens"], stop=list(job["stops"]), stop_token_ids=self.prompter.stop_ids, seed=seed,
+            max_tokens=room, stop=list(job["stops"]), stop_token_ids=self.prompter.stop_ids, seed=seed,
         )  # fmt: skip
 
 

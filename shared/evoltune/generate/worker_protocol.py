@@ -15,6 +15,9 @@ from typing import Any, Protocol
 from evoltune.models.proof import check_golden
 from evoltune.models.template import prompt_ids, stop_of
 
+LEAST_ROOM = 4
+"""A prompt stays whole where it leaves one in so many of the context's tokens to the answer."""
+
 
 class Prompter:
     """Turns prompts into token ids with a job's tokenizer and template. `eos`: stop tokens of the model's config."""
@@ -31,14 +34,19 @@ class Prompter:
         self.stop_ids: list[int] = sorted(stops)
 
     def ids(self, prompt: str, history: Sequence[Sequence[str]] = ()) -> list[int]:
-        """Rendered with the template, or as it is for `raw`; cut at its beginning to leave `max_new_tokens`."""
+        """Rendered with the template, or as it is for `raw`. One that leaves too little of the context is cut at its beginning."""
         turns = [{"role": role, "content": content} for role, content in (*history, ("user", prompt))]
         if self.job["template"] == "raw":
             found: list[int] = self.tokenizer("\n\n".join(str(turn["content"]) for turn in turns))["input_ids"]
         else:
             found = prompt_ids(self.job["template"], turns, self.tokenizer, self.job["system"])
-        room = self.context - int(self.job["max_new_tokens"])
-        return found[-room:] if 0 < room < len(found) else found
+        longest = self.context - min(int(self.job["max_new_tokens"]), max(1, self.context // LEAST_ROOM))
+        return found[-longest:] if 0 < longest < len(found) else found
+
+    def room(self, ids: Sequence[int]) -> int:
+        """How many tokens may be generated after these: `max_new_tokens`, or what the context leaves."""
+        wanted = int(self.job["max_new_tokens"])
+        return min(wanted, max(1, self.context - len(ids))) if self.context else wanted
 
     def proof(self, device: str, dtype: str) -> dict[str, Any]:
         """What the model is sent: hash and number of the ids of the first prompt, and the stop tokens."""

@@ -18,7 +18,8 @@ from evoltune.domain import Domain, check_policy, load_domain, source_hash
 from evoltune.errors import DataError, RecipeError, WorkError, naming
 from evoltune.evaluate.prompts import refuse_other_prompt
 from evoltune.evaluate.score import is_open, profile_of
-from evoltune.evaluate.suites import Suite, load_suite
+from evoltune.evaluate.suites import Suite, load_suite, refuse_twice
+from evoltune.evolve.bootstrap import check_bootstrap
 from evoltune.evolve.loop import evolve_step, operators_of
 from evoltune.evolve.tries import check_tries
 from evoltune.recipe import Recipe, dump_recipe
@@ -101,6 +102,8 @@ class Run:
     @cached_property
     def suites(self) -> dict[str, Suite]:
         """The suites of `eval:` by name."""
+        with naming("eval.suites"):
+            refuse_twice(self.recipe.eval.suites, self.recipe.domain)
         return {name: self._suite(name, "eval.suites") for name in self.recipe.eval.suites}
 
     @cached_property
@@ -251,6 +254,7 @@ class Run:
                 count = sum(1 for _ in seed_records(self.recipe, self.domain))
             if not count:
                 raise DataError(f"seeds: domain {self.domain.name!r} and seeds.path give no seed at all")
+            check_bootstrap(self.recipe.seeds, count)
         self._check_judge(stages)
 
     def _refuse_stale(self, stages: Sequence[str]) -> None:

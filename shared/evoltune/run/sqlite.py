@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.errors import StoreError
+from evoltune.rows.files import elsewhere
 from evoltune.run.paths import STORE
+
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+"""Full disks: the second is what the index of the write-ahead log meets."""
 
 
 class Rows:
@@ -50,7 +54,7 @@ class sqlite_errors:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, sqlite3.DatabaseError):
-            raise StoreError(
-                f"{self._folder / STORE}: {error}: everything committed before is kept; check disk space, rights and the file, "
-                "then run again"
-            ) from error
+            path, todo = self._folder / STORE, "check disk space, rights and the file, then run again"
+            if getattr(error, "sqlite_errorcode", None) in _NO_ROOM:
+                todo = f"free some space there, or {elsewhere(path)}, then run again"
+            raise StoreError(f"{path}: {error}: everything committed before is kept; {todo}") from error

@@ -8,6 +8,7 @@ A hub that cannot be asked now is no error here: training asks it again.
 """
 
 import importlib.util
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -135,7 +136,19 @@ def check_base(recipe: Recipe, out: Path) -> None:
             f"train.template: chat needs a base with a chat template, and {train.model_name_or_path} has none: use alpaca, "
             "wizardcoder, wizardmath or lima"
         )
+    _check_room(recipe, config)
     _check_shape(recipe, str(config.parent), out)
+
+
+def _check_room(recipe: Recipe, config: Path) -> None:
+    """Answers share the base's positions with their prompts, learned or rotary."""
+    known = json.loads(config.read_text(encoding="utf-8"))
+    positions = known.get("max_position_embeddings") or known.get("n_positions") or 0
+    for key in ("max_new_tokens", "baseline_max_new_tokens") if recipe.eval.suites and positions else ():
+        if (asked := getattr(recipe.eval, key)) > positions:
+            raise RecipeError(
+                f"eval.{key}: {asked} leaves no room for a prompt in the {positions} positions of {recipe.train.model_name_or_path}"
+            )
 
 
 def check_folder(recipe: Recipe) -> None:
@@ -168,11 +181,6 @@ def _check_shape(recipe: Recipe, folder: str, out: Path) -> None:
     if shape.positions and train.max_length > shape.positions:
         raise RecipeError(
             f"train.max_length: {train.max_length} is longer than the {shape.positions} positions of {train.model_name_or_path}"
-        )
-    if shape.positions and recipe.eval.suites and recipe.eval.max_new_tokens > shape.positions:
-        raise RecipeError(
-            f"eval.max_new_tokens: {recipe.eval.max_new_tokens} leaves no room for a prompt in the {shape.positions} positions of "
-            f"{train.model_name_or_path}"
         )
     need = 2 * shape.parameters
     if train.finetuning_type != "full":
