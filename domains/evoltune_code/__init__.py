@@ -5,7 +5,12 @@ Invariant: importing it loads no engine, reads no seed and starts nothing.
     evoltune verify solutions.jsonl --domain code
 """
 
+from functools import partial
+from pathlib import Path
+
 from evoltune.domain import Domain
+from evoltune.domain_kit.known_file import known_answers_in
+from evoltune.record import KNOWN_ANSWERS
 from evoltune_code.benchmarks import BENCHMARKS
 from evoltune_code.cases import cases
 from evoltune_code.confirmation import confirm
@@ -35,4 +40,5 @@ domain = Domain(
     policy=POLICY,
     cases=cases,
     stand_in=stand_in,
+    known_answers=partial(known_answers_in, Path(__file__).parent / KNOWN_ANSWERS),
 )

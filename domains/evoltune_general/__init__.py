@@ -3,7 +3,12 @@
 evoltune evolve recipes/general/wizardlm-llama-7b.yaml
 """
 
+from functools import partial
+from pathlib import Path
+
 from evoltune.domain import Domain, Profile
+from evoltune.domain_kit.known_file import known_answers_in
+from evoltune.record import KNOWN_ANSWERS
 from evoltune_general.benchmarks import BENCHMARKS
 from evoltune_general.operators import ANSWER_PROMPT, ELIMINATORS, OPERATORS
 from evoltune_general.seeds import seeds
@@ -28,4 +33,5 @@ domain = Domain(
     profiles=PROFILES,
     columns=COLUMNS,
     policy=POLICY,
+    known_answers=partial(known_answers_in, Path(__file__).parent / KNOWN_ANSWERS),
 )

@@ -7,8 +7,12 @@ Reading order: verification (what is compared), extraction (where an answer is f
 """
 
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 
 from evoltune.domain import Domain
+from evoltune.domain_kit.known_file import known_answers_in
+from evoltune.record import KNOWN_ANSWERS
 from evoltune_math.answers.policy import DEFAULT
 from evoltune_math.benchmarks import BENCHMARKS
 from evoltune_math.confirmation import confirm
@@ -41,6 +45,7 @@ domain = Domain(
     reference_in=stated_reference,
     preload=("mpmath", "sympy"),
     stand_in=stand_in,
+    known_answers=partial(known_answers_in, Path(__file__).parent / KNOWN_ANSWERS),
 )
 
 __all__ = ["check", "domain"]

@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from evoltune.author_calls import FAILURES, Inside, author_call, imported
 from evoltune.errors import DataError, DomainError, nearest
-from evoltune.record import Json, KnownAnswers, Record, Task, Verdict, digest
+from evoltune.record import KNOWN_ANSWERS, Json, KnownAnswers, Record, Task, Verdict, digest
 from evoltune.run.paths import user_path
 
 API_VERSION = 1
@@ -380,9 +380,9 @@ def source_hash(domain: Domain) -> str:
 
 
 def _is_source(path: Path, root: Path) -> bool:
-    """Whether a file below a package is part of it: not what Python, an editor or a version control system left there."""
+    """Whether a file below a package is part of its verifier: not what Python, an editor or a version control system left there."""
     parts = path.relative_to(root).parts
-    is_left = any(part.startswith(".") or part == "__pycache__" for part in parts)
+    is_left = any(part.startswith(".") or part in ("__pycache__", KNOWN_ANSWERS) for part in parts)
     return not is_left and not path.name.endswith((".pyc", "~", ".tmp")) and path.is_file()
 
 

@@ -53,6 +53,10 @@ class KnownAnswers:
     """Near answers that a careless comparison would accept: none may pass."""
 
 
+KNOWN_ANSWERS = "known_answers.yaml"
+"""A file of a domain's package that only `evoltune domains check` reads, so that it does not enter the verifier's version."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """The result of verifying an answer. `error` and `unverifiable` mean that verification failed, not the model."""

@@ -132,7 +132,9 @@ class _Check:
             yield holds(FORM_ONLY, "content laws do not apply")
         if judged.right:
             yield from laws.forms(judged)
+        if judged.right or (laws.domain.known_answers and not judged.silent):
             yield from laws_of_known(laws, judged)
+        if judged.right:
             with self.first.jobs.limited(WRONG_S):
                 yield from Cheats(laws, judged).findings()
                 yield from Programs(laws, judged.right).findings()

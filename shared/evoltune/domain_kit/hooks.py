@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evoltune.domain import Domain
-from evoltune.domain_kit.findings import Finding, Sources, broken, holds, shown
+from evoltune.domain_kit.findings import Finding, Sources, broken, holds, shown, unchecked
 from evoltune.domain_kit.judging import FORM, LEAPS, SHIFTS, Allowance, Judged
 from evoltune.domain_kit.near_misses import UNRELATED, near_misses
 from evoltune.domain_kit.probing import Outcome, Probe
@@ -275,13 +275,12 @@ class Hooks:
             if record is not strange:
                 counts.append(len(outcome.value))
                 named += suite[copies.index(record)].name in outcome.value
-        if copies and not named and until.looked > 3:
-            yield broken(
-                law,
-                f"of {until.looked - 3} rows that copy a problem none is named",
-                place,
-                "name at least a problem whose copy the row is",
-            )
+        if copies and not named:
+            none = f"of {until.looked - 3} rows that copy a problem none is named"
+            if until.looked - 3 < len(copies):  # the time was up
+                yield unchecked(law, f"{none}; there was no time for {len(copies) + 3 - until.looked} more")
+            else:
+                yield broken(law, none, place, "name at least a problem whose copy the row is")
         others = sum(counts) - named
         if len(suite) >= 4 and counts and others > MOST_NAMED * len(counts) * (len(suite) - 1):
             detail = f"{len(counts)} rows, each a copy of one problem, give away {others / len(counts):.1f} of the {len(suite) - 1} others on average"

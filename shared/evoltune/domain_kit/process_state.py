@@ -223,16 +223,18 @@ class Bindings:
             now = vars(holder).get(attribute, known)
             if now is old or (isinstance(old, _PLAIN) and (type(now) is not type(old) or now == old)):
                 continue
-            if not self._is_authors(name, now if now is not known else None):
+            if not self._is_authors(name, attribute, now if now is not known else None):
                 continue
             place = name if isinstance(holder, ModuleType) else f"{name}.{holder.__name__}"
             found.append(f"{place}.{attribute}")
             known[holder, attribute] = vars(holder).get(attribute)
         return found
 
-    def _is_authors(self, name: str, now: Any) -> bool:
-        """Whether the domain is behind a change: libraries may fill in and replace what is theirs."""
-        if name.partition(".")[0] in sys.stdlib_module_names or not callable(now):
+    def _is_authors(self, name: str, attribute: str, now: Any) -> bool:
+        """Whether the domain is behind a change: libraries may fill in and replace what is theirs, and `typing_extensions` for one
+        replaces private parts of the standard library."""
+        is_standard = name.partition(".")[0] in sys.stdlib_module_names
+        if (is_standard and not attribute.startswith("_")) or not callable(now):
             return True
         code = getattr(getattr(now, "__func__", now), "__code__", None)
         file = (
