@@ -17,6 +17,9 @@ FORMS = [
     "<longcat_think>\nHm.\n</longcat_think>\nYes.",
     "<|inner_prefix|>Hm.<|inner_suffix|>Yes.",
     "[unused16]Hm.[unused17]Yes.",
+    "<unused94>thought\nHm.<unused95>Yes.",
+    "<think_quick>Hm.</think_quick>Yes.",
+    "Hm.\n[BEGIN FINAL RESPONSE]\nYes.\n[END FINAL RESPONSE]",
     '<think duration="3">Hm.</think>\nYes.',
     "<think>Hm.</think><|begin_of_box|>Yes.<|end_of_box|>",
     "Hm.\n</think>\n\nYes.",
@@ -71,7 +74,8 @@ def test_a_text_that_only_speaks_of_tags_is_left_alone(text):
 
 PIECES = ["<think>", "</think>", "\n", "a", "B.", " ", "`", "```", "[THINK]", "[/THINK]", "<|channel|>final<|message|>",
           "<|end|>", "<|start|>assistant", "analysis", "assistantfinal", "<|channel|>analysis<|message|>", "<reason>", "</reason>",
-          "<answer>", "<|channel>thought", "<channel|>", "Here is my thought process:", "Here is my response:"]  # fmt: skip
+          "<answer>", "<|channel>thought", "<channel|>", "Here is my thought process:", "Here is my response:",
+          "[BEGIN FINAL RESPONSE]", "[END FINAL RESPONSE]"]  # fmt: skip
 
 
 @given(st.integers(0, 2**32))

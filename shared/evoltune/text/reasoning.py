@@ -11,15 +11,15 @@ Invariants: splitting what `join_reasoning` wrote gives its two parts back; an a
 import re
 from bisect import bisect_left
 
-_NAMES = r"think|thinking|thought|thoughts|reasoning|[a-z]{2,8}[:_]think"
+_NAMES = r"think|thinking|thought|thoughts|reasoning|[a-z]{2,8}[:_]think|think[:_][a-z]{2,8}"
 _OTHER_NAMES = r"reflection|reason|analysis|scratchpad|inner_?monologue|inner_?thoughts"
 """Names that people use for parts of an answer too: around a thought only where an answer follows."""
 _TOKENS = {
     "[THINK]": "[/THINK]", "◁think▷": "◁/think▷", "<|begin_of_thought|>": "<|end_of_thought|>", "<|think|>": "<|/think|>",
     "<|START_THINKING|>": "<|END_THINKING|>", "<|channel>thought": "<channel|>", "<|inner_prefix|>": "<|inner_suffix|>",
-    "[unused16]": "[unused17]",
+    "[unused16]": "[unused17]", "<unused94>thought": "<unused95>",
 }  # fmt: skip
-"""Special tokens around a thought: Magistral, Kimi, Sky-T1 and OpenThinker, Command, Gemma, Apertus, Pangu."""
+"""Special tokens around a thought: Magistral, Kimi, Sky-T1 and OpenThinker, Command, Gemma, Apertus, Pangu, MedGemma."""
 _OPEN = re.compile(
     rf"<(?P<tag>{_NAMES})(?:\s[^<>\n]{{0,80}})?>|<(?P<other>{_OTHER_NAMES})>|(?P<token>{'|'.join(map(re.escape, _TOKENS))})",
     re.IGNORECASE,
@@ -54,6 +54,9 @@ _PLAIN_WORDS = re.compile(
     re.DOTALL | re.IGNORECASE | re.MULTILINE,
 )
 """Granite writes its thought between these sentences."""
+_FINAL_RESPONSE = re.compile(r"\A(.*)^[ \t]*\[BEGIN FINAL RESPONSE\](.*)\Z", re.DOTALL | re.MULTILINE)
+_FINAL_RESPONSE_END = "[END FINAL RESPONSE]"
+"""Apriel writes its answer between these marks."""
 _PLAIN_CHANNELS = re.compile(r"^\s*analysis(?:\b|(?=[A-Z]))(.*?)assistant\n?final(.*)$", re.DOTALL)
 _PLAIN_FINAL = re.compile(r"^\s*assistantfinal(.*)$", re.DOTALL)
 
@@ -116,6 +119,8 @@ def _split_plain_channels(text: str) -> tuple[str, str] | None:
     """Harmony whose special tokens were removed: `analysisThe user wants ...assistantfinalHere it is.`"""
     if found := _PLAIN_WORDS.match(text):
         return found[2].strip(), found[1].strip()
+    if found := _FINAL_RESPONSE.match(text):
+        return found[2].strip().removesuffix(_FINAL_RESPONSE_END).strip(), found[1].strip()
     if found := _PLAIN_CHANNELS.match(text):
         thought = re.sub(r"assistant\n?(?:commentary|analysis)", "\n\n", found[1])
         return found[2].strip(), thought.strip()
