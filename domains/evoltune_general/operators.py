@@ -32,6 +32,12 @@ ANNOUNCES_DATA = re.compile(
     re.IGNORECASE,
 )
 """The last sentence points at something that would follow it, and nothing follows."""
+WORKS_ON_ATTACHMENT = re.compile(
+    r"\A\W*(?:please )?(?:translate|summari[sz]e|analy[sz]e|read|review|edit|proofread|rewrite|explain|describe|correct|convert|check|"
+    r"study|examine|compare|use|look at)(?: (?:all|both|each|of|the|this|these|my|our|\w+ly))* (?:attached|enclosed|uploaded) \w+[^\n]*\Z",
+    re.IGNORECASE,
+)
+"""One line that begins by working on an attachment, which no text has."""
 
 
 def prompt(name: str) -> str:
@@ -78,9 +84,10 @@ def answers_itself(parent: Task | None, child: Task, answer: str | None) -> str 
 
 
 def data_missing(parent: Task | None, child: Task, answer: str | None) -> str | None:
-    """The rewrite ends where it announces data, so nobody can answer it."""
+    """The rewrite ends where it announces data, or works on an attachment, so nobody can answer it."""
     text = child.instruction.rstrip()
-    return "announced data are missing" if text.endswith((":", "：")) and ANNOUNCES_DATA.search(text[-300:]) else None
+    announces = text.endswith((":", "：")) and ANNOUNCES_DATA.search(text[-300:])
+    return "announced data are missing" if announces or WORKS_ON_ATTACHMENT.match(text) else None
 
 
 ELIMINATORS = (no_fusion, answers_itself, data_missing)

@@ -50,6 +50,8 @@ def test_every_prompt_gives_its_reason_and_sends_only_the_rest():
         ("Sort the names in the following list:", "announced data are missing"),
         ("Explain what this Python program prints:\n", "announced data are missing"),
         ("Sort the names in the following list: Bo, Al", None),
+        ("Please proofread the enclosed report for a reader in a hurry.", "announced data are missing"),
+        ("Explain in an e-mail that the attached report is a draft.", None),
         ("Join the tables a and b with SQL and explain why you cannot join without a key.", None),
         ('Say why: "the answer is no"', None),
     ],

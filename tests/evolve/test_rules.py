@@ -118,6 +118,7 @@ def test_a_real_evolution_is_kept():
         ),
         ("The gas takes up heat outside.\n\nInput: a fridge\nOutput: the same, turned round", "run-on"),
         ("The gas takes up heat outside.\n### Instruction:\nExplain a fridge.", "run-on"),
+        ("The gas takes up heat outside.\n\nUsuario: ¿Y una nevera?\nAsistente: Al revés.", "run-on"),
         ("Here is code:\n```python\ndef pump(heat):\n    return heat", "truncated"),
         (
             "Die Pumpe nimmt die Wärme aus dem Garten auf und gibt sie im Haus mit einer höheren Temperatur wieder ab.",

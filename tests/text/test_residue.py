@@ -30,6 +30,8 @@ LEAKS = [
     "Here's a rewritten version of the instruction: Sort it.", "I have rewritten the prompt as follows: sort it",
     "You should complicate the given prompt: Sort it.", "I want you to act as a Prompt Rewriter. Sort it.",
     "Your objective is to rewrite a given prompt: Sort it.", "Prompt Creator: Sort it.",
+    "Sort it by size.\n\n(I’ve added a second key so that it is harder than the original task.)",
+    "Sort it by size.\n*Changes made: this version introduces a tie, which raises the difficulty.*",
 ]  # fmt: skip
 
 
@@ -53,6 +55,7 @@ def test_residue_of_the_evolving_prompt_is_found_in_every_disguise(leak):
         "Write a shell script that shows a prompt and reads a line.",
         "Improve the following paragraph, then explain each change.",
         "Solve for x: 2x + 3 = 7, and show every step.",
+        "Why does my query fail?\nI have added a third table to it, and now it returns no rows.",
     ],
 )
 def test_tasks_about_prompts_and_rewriting_are_left_alone(text):

@@ -20,7 +20,10 @@ NAMES = {
     "answer": "answers?|antwort(?:en)?|respuestas?|réponses?|答案|回答例?|答え|答|답변|정답|답|ответы?|الإجابة|الاجابة|الجواب|जवाब|उत्तर",
     "response": "responses?|model answers?",
     "solution": "solutions?|lösung(?:en)?|soluci[oó]n(?:es)?|解答例?|解法|题解|解決策|해답|풀이|해설|решени[ея]|الحل|حل|हल|समाधान",
-    "human": "humans?", "assistant": "assistants?", "user": "users?|用户|ユーザー|사용자", "student": "students?",
+    "human": "humans?|humano|humain|mensch|人類|人类|человек",
+    "assistant": "assistants?|assistent(?:in|e)?|asistente|ассистент|助手|アシスタント|어시스턴트|المساعد|सहायक",
+    "user": "users?|benutzer(?:in)?|nutzer(?:in)?|usuario|utilisateur|utente|用户|ユーザー|사용자|пользователь|المستخدم|उपयोगकर्ता",
+    "student": "students?",
     "q": "q", "a": "a", "example": "examples?|beispiele?|ejemplos?|exemples?|示例|例子|예시|пример|مثال|उदाहरण",
     "task": "tasks?|aufgaben?|tareas?|tâches?|任务|タスク|課題|과제|задани[ея]|задача|المهمة|कार्य",
 }  # fmt: skip

@@ -62,6 +62,14 @@ _PREAMBLE = re.compile(
     rf"\b[^\n.:]{{0,40}}\b(?P<thing>{_THING})\b[^\n.:]{{0,40}}(?::|\n|\Z)"
     rf"|\A\W*i(?: have|'ve)? (?:rewritten|re ?wrote|evolved) (?:the|your|this) (?P<other>{_THING})\b"
 )
+_OWN_NOTE = re.compile(
+    r"(?:\A|\n)[^\w\n]*(?:(?:note|explanation|rationale|changes?(?: made)?|comment)\W+)?(?:here,? )?(?:"
+    r"i(?:['’]ve| have)? (?:added|made|rewrote|rewritten|rephrased|increased|introduced|modified|changed|kept|replaced|included)\b"
+    r"|this (?:new |rewritten |revised )?(?:version|prompt|instruction|question|task)(?: now)? (?:adds|introduces|increases|is more|requires more))"
+    r"[^\n]{0,160}\b(?:more (?:complex|complicated|challenging|difficult|specific)|harder|complexity|difficulty"
+    r"|(?:original|given) (?:prompt|instruction|task|question|problem))\b[^\n]{0,160}\Z"
+)
+"""The teacher's last line, about what it did to the instruction."""
 _ROLE = re.compile(
     r" (?:act as a prompt|your objective is to (?:rewrite|re write|draw inspiration|create a brand new)|(?:complicate|rewrite|re write) the (?:given|following|above) (?:prompt|instruction)"
     r"|famous ai systems|(?:chatgpt and gpt ?4)|make the (?:prompt|instruction) a bit harder|understood and responded by humans|non text parts such as) "
@@ -92,7 +100,8 @@ def is_residue(text: str, asked: str | None = None, *, is_next_turn: bool = Fals
     speaks = bool("prompt" in flat and _PROMPT.search(flat)) or _is_misspelt(flat) or _is_translated(text, found, flat)
     if asked is None:
         is_headed = bool(_HEADING.match(normal)) and not (is_next_turn and _NEXT_TURN.match(normal))
-        return speaks or is_headed or bool(_PREAMBLE.match(normal)) or _has_translated_label(text)
+        ends_in_note = bool(_OWN_NOTE.search(normal[-600:].rstrip()))
+        return speaks or is_headed or ends_in_note or bool(_PREAMBLE.match(normal)) or _has_translated_label(text)
     if (not speaks and _THINGS.isdisjoint(found)) or _speaks_of(asked, "prompt"):
         return False
     if speaks:

@@ -31,8 +31,8 @@ _PAIRS = frozenset(
 )  # fmt: skip
 _WANTS_LABELS = re.compile(
     r"\b(questions?|quiz|faq|interview|dialog(ue)?|conversation|chat|q&a|q/a|examples?|test cases?|inputs?|outputs?|exercises?|"
-    r"flash ?cards?|role-?play|script|trivia|riddles?|survey|fragen?|beispiele?|preguntas?|ejemplos?|entrevista|exemples?|questionnaire)\b"
-    r"|问题|问答|对话|采访|示例|例子|例题|谜语|測驗|测验|質問|問題|会話|対話|例を|クイズ|질문|문제|대화|예시|퀴즈|вопрос|диалог|пример|интервью|викторин"
+    r"flash ?cards?|role-?play|script|trivia|riddles?|survey|gespräch\w*|unterhaltung|di[aá]logos?|conversaci[oó]n|fragen?|beispiele?|preguntas?|ejemplos?|entrevista|exemples?|questionnaire)\b"
+    r"|问题|问答|对话|采访|示例|例子|例题|谜语|測驗|测验|質問|問題|会話|対話|例を|クイズ|질문|문제|대화|예시|퀴즈|вопрос|диалог|разговор|беседа|пример|интервью|викторин"
     r"|سؤال|أسئلة|حوار|مثال|أمثلة|प्रश्न|सवाल|संवाद|उदाहरण",
     re.IGNORECASE,
 )
