@@ -8,7 +8,7 @@ Invariant: nothing that an answer does raises in the caller, runs in the caller'
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from evoltune.domain import Domain
@@ -42,7 +42,9 @@ def verify(rows: Iterable[Any], *, domain: str | Domain, service: str = "", **op
         yield from verify_rows(checker, answers)
 
 
-def reward(domain: str | Domain, *, service: str = "", reward: str = "pass", **options: Any) -> Reward:
+def reward(
+    domain: str | Domain, *, service: str = "", reward: str = "pass", parts: Sequence[str] = (), **options: Any
+) -> Reward:
     """A reward function for TRL and other trainers.
 
     It takes completions (texts or message lists) and the dataset's columns (lists, arrays, tensors, series): `reference`, also
@@ -51,10 +53,12 @@ def reward(domain: str | Domain, *, service: str = "", reward: str = "pass", **o
 
     Args:
         service: as in `verify`.
-        reward: "pass", or "fraction": the share of the test cases that pass.
+        reward: "pass"; "fraction": the share of the test cases that pass; or "product": what the service gives at `/score`, of
+            verifier and reward models.
+        parts: with "product", the models that the service must have: "steps", "instruction".
         options: as in `verify`, also `policy={"units": "required"}` and `profile="gsm8k-strict"`. Wrong ones raise here.
 
     Returns:
         A callable that can be pickled, shared between threads, and closed with `close()` or as a context manager.
     """
-    return Reward(domain, service=service, reward=reward, **options)
+    return Reward(domain, service=service, reward=reward, parts=parts, **options)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from evoltune.domain import Domain, load_domain, package_of
-from evoltune.errors import DomainError
+from evoltune.errors import DomainError, ServiceError
 from evoltune.record import STATUSES
 from evoltune.run.paths import user_path
 from evoltune.verification.checker import Checker, checked_options, open_checker
@@ -36,7 +36,7 @@ from evoltune.verification.row_forms import (
 from evoltune.verification.rows import verify_rows
 from evoltune.verification.service.client import VerifierClient
 
-KINDS = ("pass", "fraction")
+KINDS = ("pass", "fraction", "product")
 _LOG = logging.getLogger(__name__)
 _opening = threading.Lock()
 
@@ -53,10 +53,23 @@ if hasattr(os, "register_at_fork"):
 class Reward:
     """`rewards(completions, **columns)` -> a score, or None where we could not verify. See `evoltune.reward`."""
 
-    def __init__(self, domain: str | Domain, *, service: str = "", reward: str = "pass", **options: Any) -> None:
+    def __init__(
+        self,
+        domain: str | Domain,
+        *,
+        service: str = "",
+        reward: str = "pass",
+        parts: Sequence[str] = (),
+        **options: Any,
+    ) -> None:
         if reward not in KINDS:
             raise DomainError(f"reward={reward!r}: allowed: {', '.join(KINDS)}")
+        if reward == "product" and not service:
+            raise DomainError(
+                "reward='product' is what a service gives; here it is evoltune.train.reward.product.ProductReward"
+            )
         self.domain, self.service, self.reward, self.options = reference_to(domain), service, reward, options
+        self.parts = tuple(parts)
         loaded = load_domain(self.domain)
         self.__name__ = f"evoltune_{loaded.name}"  # trainers log a reward under this name
         self._domain_name = loaded.name
@@ -64,7 +77,7 @@ class Reward:
         self._opened: tuple[int, Checker] | None = None
         # Wrong options fail here, not in the first step.
         if service:
-            VerifierClient(service, **options)
+            self._client()
             options = {name: options[name] for name in ("profile", "policy") if options.get(name)}
         checked_options(self.domain, **options)
 
@@ -78,7 +91,9 @@ class Reward:
         rows = self._rows(list(completions), prompts, columns)
         verdicts = self._verdicts(rows)
         scores = [verdict["score"] for verdict in verdicts]
-        if self.reward == "fraction":
+        if self.reward == "product":
+            scores = [self._product(verdict) for verdict in verdicts]
+        elif self.reward == "fraction":
             scores = with_fractions(load_domain(self.domain), rows, verdicts, self._verdicts)
         self._log(rows, verdicts, scores, columns)
         return scores
@@ -110,8 +125,24 @@ class Reward:
 
     def _verdicts(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         if self.service:
-            return list(VerifierClient(self.service, **self.options).verify(rows, domain=self._domain_name))
+            return list(self._client().verify(rows, domain=self._domain_name))
         return list(verify_rows(self._checker(), rows))
+
+    def _client(self) -> VerifierClient:
+        route = "/score" if self.reward == "product" else "/v1/verify"
+        return VerifierClient(self.service, route=route, **self.options)
+
+    def _product(self, row: Mapping[str, Any]) -> float | None:
+        """The reward that the service gave a row. Raises ServiceError where it has no model for one of `parts`."""
+        value: float | None = row.get("reward")
+        lacking = [part for part in self.parts if value is not None and row["parts"].get(part) is None]
+        if lacking:
+            flags = {"steps": "--steps", "instruction": "--instructions"}
+            wanted = " and ".join(flags.get(part, part) for part in lacking)
+            raise ServiceError(
+                f"{self.service}: has no reward model of {' and '.join(lacking)}: start the service with {wanted}"
+            )
+        return value
 
     def _checker(self) -> Checker:
         """This process's own: workers cannot be shared with a parent after a fork."""

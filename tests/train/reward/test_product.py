@@ -6,6 +6,7 @@ import math
 import pickle
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,11 +14,13 @@ from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
+import evoltune
 from evoltune.cli import main
 from evoltune.errors import DataError
 from evoltune.recipe import Verification
 from evoltune.train.reward.product import ProductReward, cancelled_by, combined, solution_score
 from evoltune.train.reward.rows import rewarded
+from evoltune.train.rl.external import ExternalRL, reward_file
 from evoltune.verification.checker import open_checker
 from evoltune.verification.service.row_queue import Limits
 from evoltune.verification.service.server import Service
@@ -95,6 +98,8 @@ def test_a_share_of_1_and_a_model_of_the_other_kind_are_refused(step_model):
         ProductReward("math", fail_share=1)
     with pytest.raises(DataError, match="given as the one of instructions"):
         ProductReward("math", instructions=step_model)
+    with pytest.raises(DataError, match="above a pass with a weak step"):
+        ProductReward("code", steps=step_model, reward="fraction")
 
 
 def test_each_part_is_logged_and_the_copy_of_another_process_gives_the_same(step_model, instruction_model, caplog):
@@ -167,4 +172,21 @@ async def _posted(reward: ProductReward, body: dict) -> list[dict]:
             allowed = {"Authorization": "Bearer secret-of-the-test"}
             assert (await client.post("/score", json={**body, "rows": [{}] * 1025}, headers=allowed)).status == 422
             response = await client.post("/score", json=body, headers=allowed)
+            await asyncio.to_thread(_asked_by_a_trainer, reward, str(client.make_url("")), body["rows"][:4])
             return (await response.json())["scores"]
+
+
+def _asked_by_a_trainer(reward: ProductReward, address: str, rows: list[dict]) -> None:
+    """A trainer's own reward, of a file that calls the service, or of one that has the models, is the product's."""
+    texts, prompts, references = ([row.get(name) for row in rows] for name in ("answer", "prompt", "reference"))
+    wanted = reward(texts, prompts, reference=references)
+    asked = {"service": address, "token": "secret-of-the-test", "reward": "product"}
+    with evoltune.reward("math", **asked, parts=["steps", "instruction"]) as remote:
+        assert remote(texts, prompts, reference=references) == pytest.approx(wanted)
+    models = {"steps": reward.steps.folder, "instructions": reward.instructions.folder}
+    file = reward_file(ExternalRL(trainer="verl", model="m", domains=("math",), out=Path("rl"), models=models, options={"workers": 1}))  # fmt: skip
+    space: dict = {}
+    exec(file, space)  # as verl loads it
+    truth = json.dumps({"reference": references[0]})
+    found = space["compute_score"]("evoltune/math", texts[0], truth, {"prompt": prompts[0]})
+    assert found == {"score": pytest.approx(wanted[0]), "acc": 1.0, "unjudged": 0.0}

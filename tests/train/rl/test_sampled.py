@@ -74,8 +74,10 @@ def test_other_trainers_get_the_prompts_in_the_band(halves, tiny_base, policy, t
     rows, folder = tmp_path / "rows.jsonl", tmp_path / "run"
     rows.write_text("".join(json.dumps({"instruction": f"Say {i}.", "reference": "x"}) + "\n" for i in range(6)))
     shutil.copytree(policy("lora"), folder / "checkpoint")
+    (folder / "checkpoint-merged").mkdir()
+    (folder / "checkpoint-merged" / "manifest.json").write_text("{}")
     keys = ["rl.prompts_per_step=1", "rl.num_generations=2", "rl.max_completion_length=8", "rl.held_out=0.0"]
-    command = ["rl", "smoke/math", f"domain={halves}", f"train.model_name_or_path={tiny_base}", *keys, "--out", str(folder), "--trainer", "verl", "--rows", str(rows)]  # fmt: skip
+    command = ["rl", "smoke/math", f"domain={halves}", f"train.model_name_or_path={tiny_base}", *keys, "--out", str(folder), "--trainer", "verl", "--batch", "4", "--rows", str(rows)]  # fmt: skip
     assert main([*command, "rl.band=[0.0, 1.0]"]) == 1
     said = capsys.readouterr().err
     assert (

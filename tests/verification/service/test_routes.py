@@ -3,6 +3,9 @@
 import pytest
 from verifier_service import TOKEN, VerifierService
 
+import evoltune
+from evoltune.errors import DomainError, ServiceError
+
 ADD = "def add(a, b):\n    return a + b\n"
 QUOTES = 'def add(a, b):\n    """```python\n    add(1, 2)\n    ```"""\n    return a + b\n'
 
@@ -74,3 +77,12 @@ def test_without_reward_models_a_score_is_the_verdict_and_null_where_nothing_cou
     assert "no reference" in found["scores"][2]["reason"] and "must be an object" in found["scores"][3]["reason"]
     assert live.request("POST", "/score", {"domain": "math", "rows": rows}, token=None)[0] == 401
     assert live.request("POST", "/score", {"domain": "math", "row": rows[0]})[0] == 422
+    asked = {"service": live.url, "token": TOKEN, "reward": "product"}
+    with evoltune.reward("math", **asked) as product:
+        assert product(["5", "6", "5"], ["2 + 3?"] * 3, reference=["5", "5", None]) == [1.0, 0.0, None]
+    with evoltune.reward("math", **asked, parts=["steps"]) as product:
+        assert product(["5"], reference=[None]) == [None]
+        with pytest.raises(ServiceError, match="no reward model of steps: start the service with --steps"):
+            product(["5"], ["2 + 3?"], reference=["5"])
+    with pytest.raises(DomainError, match="what a service gives"):
+        evoltune.reward("math", reward="product")

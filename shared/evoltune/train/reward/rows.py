@@ -32,7 +32,9 @@ def rewarded(reward: ProductReward, rows: Sequence[Any], verdicts: Sequence[Mapp
         [verdicts[i]["score"] for i in scored], [asked[i] for i in scored], [answer_text(rows[i]["answer"]) for i in scored]
     )  # fmt: skip
     place = {i: n for n, i in enumerate(scored)}
-    return [_row(verdict, parts, place.get(i)) for i, verdict in enumerate(verdicts)]
+    models = {"steps": reward.steps, "instruction": reward.instructions}
+    absent = [name for name, model in models.items() if model is None]
+    return [_row(verdict, parts, place.get(i), absent) for i, verdict in enumerate(verdicts)]
 
 
 def reward_rows(reward: ProductReward, checker: Checker, rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
@@ -43,9 +45,11 @@ def reward_rows(reward: ProductReward, checker: Checker, rows: Iterable[Any]) ->
         number += len(batch)
 
 
-def _row(verdict: Mapping[str, Any], parts: Mapping[str, Sequence[float | None]], place: int | None) -> dict[str, Any]:
+def _row(
+    verdict: Mapping[str, Any], parts: Mapping[str, Sequence[float | None]], place: int | None, absent: Sequence[str]
+) -> dict[str, Any]:
     if place is not None:
-        found = {name: values[place] for name, values in parts.items()}
+        found = {name: values[place] for name, values in parts.items() if name not in absent} | dict.fromkeys(absent)
         return {**verdict, "reward": found.pop("reward"), "parts": found}
     reason = verdict["reason"] if verdict["score"] is None else NO_PROMPT
     unknown = {name: verdict["score"] if name == "verifier" else None for name in parts if name != "reward"}

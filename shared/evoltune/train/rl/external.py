@@ -55,6 +55,9 @@ class ExternalRL:
     """A verifier service; without one each reward process verifies with workers of its own."""
     options: Mapping[str, Any] | None = None
     """Further options of `evoltune.reward`, e.g. a profile or policy."""
+    models: Mapping[str, Any] | None = None
+    """What `ProductReward` gets besides: the folders of `steps` and `instructions`, `fail_share`. With a service it has the models,
+    and here they are only named."""
 
     def __post_init__(self) -> None:
         if self.trainer not in ALGORITHMS:
@@ -64,6 +67,11 @@ class ExternalRL:
             raise RecipeError(f"algorithm {self.algorithm!r} of {self.trainer}: allowed: {allowed}")
         if self.algorithm != "ppo" and self.rollouts < 2:
             raise RecipeError(f"rollouts {self.rollouts}: {self.algorithm} compares answers to one prompt: at least 2")
+        if self.models and self.models.get("instructions") and ALGORITHMS[self.trainer][self.algorithm] == "group_norm":
+            raise RecipeError(
+                f"algorithm {self.algorithm} of {self.trainer} divides each prompt's rewards by their deviation, which cancels the "
+                "instruction reward exactly: use ppo, rloo or dr_grpo, or remove reward.instructions"
+            )
         gpus = self.nodes * self.gpus_per_node
         if gpus % self.tensor_parallel:
             raise RecipeError(f"tensor_parallel {self.tensor_parallel} does not divide {gpus} GPUs")
@@ -82,13 +90,22 @@ def write_job(job: ExternalRL) -> Path:
 def reward_file(job: ExternalRL) -> str:
     """The Python file that the trainer loads its reward from, in each of its reward processes."""
     name, form = ("compute_score", "for_verl") if job.trainer == "verl" else ("reward_func", "for_openrlhf")
-    options = "".join(f", {key}={value!r}" for key, value in sorted((job.options or {}).items()))
+    maker, given = "evoltune.reward", dict(job.options or {})
+    if job.models and job.service:
+        parts = {"steps": "steps", "instructions": "instruction"}
+        given |= {"reward": "product", "parts": [part for kind, part in parts.items() if job.models.get(kind)]}
+    elif job.models:
+        maker, given = "ProductReward", {**given, **job.models}
+    options = "".join(f", {key}={value!r}" for key, value in sorted(given.items()))
     service = f", service=os.environ.get('EVOLTUNE_SERVICE', {job.service!r})" if job.service else ""
-    rewards = ", ".join(f"{domain!r}: evoltune.reward({domain!r}{service}{options})" for domain in job.domains)
+    rewards = ", ".join(f"{domain!r}: {maker}({domain!r}{service}{options})" for domain in job.domains)
+    source = (
+        "from evoltune.train.reward.product import ProductReward" if maker == "ProductReward" else "import evoltune"
+    )
     return (
         f'"""The reward of this training, as {job.trainer} {VERSIONS[job.trainer]} loads it."""\n\n'
         + ("import os\n\n" if service else "")
-        + "import evoltune\n"
+        + f"{source}\n"
         + f"from evoltune.train.rl.trainer_rewards import {form}\n\n"
         + f"{name} = {form}({{{rewards}}})\n"
     )

@@ -52,6 +52,15 @@ def check_settings(recipe: Recipe) -> RL:
     return rl
 
 
+def verifier_options(recipe: Recipe) -> dict[str, Any]:
+    """How `verify:` has answers judged, as options of a reward."""
+    verify = recipe.verify
+    return {
+        "workers": verify.workers or None, "check_s": verify.check_s, "program_s": verify.program_s,
+        "memory_mb": verify.memory_mb, "require": verify.sandbox.require, "policy": dict(verify.policy) or None,
+    }  # fmt: skip
+
+
 def accumulation_of(recipe: Recipe) -> tuple[int, int]:
     """(devices, batches that each of them adds up in a step). Raises RecipeError where a step cannot be divided among them."""
     rl, train = recipe.rl, recipe.train

@@ -44,12 +44,10 @@ def reinforce(work: Run) -> None:
     if rl.algorithm == "dpo":
         pairs = work.folder / PAIRS
         write_pairs(work, rows, pairs)
-    train_policy(
-        work.recipe, prompts=prompts, start=work.checkpoint, out=out, rewards=_reward_models(work), pairs=pairs
-    )
+    train_policy(work.recipe, prompts=prompts, start=work.checkpoint, out=out, rewards=reward_models(work), pairs=pairs)
 
 
-def _reward_models(work: Run) -> dict[str, Path]:
+def reward_models(work: Run) -> dict[str, Path]:
     """The recipe's reward models by kind. Raises DataError for one that is not trained."""
     reward = work.recipe.reward
     wanted = {

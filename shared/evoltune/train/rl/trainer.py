@@ -37,7 +37,7 @@ from evoltune.train.rl.callbacks import GuardedRun
 from evoltune.train.rl.dpo import PairTrainer, read_pairs, reference_of
 from evoltune.train.rl.guards import is_held_out_prompt
 from evoltune.train.rl.held_out import HeldOut
-from evoltune.train.rl.launch import accumulation_of
+from evoltune.train.rl.launch import accumulation_of, verifier_options
 from evoltune.train.rl.recorded import RecordedReward
 from evoltune.train.sft.checkpoint import agreed_step, save_final
 from evoltune.train.sft.examples import Counts
@@ -58,9 +58,7 @@ def reward_of(job: Job) -> ProductReward:
     recipe = job.recipe
     return ProductReward(
         recipe.domain, steps=job.reward_steps or None, instructions=job.reward_instructions or None,
-        fail_share=recipe.reward.fail_share if recipe.reward else 0.0, workers=recipe.verify.workers or None,
-        check_s=recipe.verify.check_s, program_s=recipe.verify.program_s, memory_mb=recipe.verify.memory_mb,
-        require=recipe.verify.sandbox.require, policy=dict(recipe.verify.policy) or None,
+        fail_share=recipe.reward.fail_share if recipe.reward else 0.0, **verifier_options(recipe),
     )  # fmt: skip
 
 

@@ -37,6 +37,8 @@ MAX_REPLY_BYTES = 256 * 2**20
 """How often a row is sent that the service does not verify in its time limit: the first time it may have waited for others."""
 Numbered = tuple[int, bytes]
 """A row's number and its JSON."""
+ROUTES: Mapping[str, str] = {"/v1/verify": "verdicts", "/score": "scores"}
+"""Where rows can be sent -> the name of the answered rows in the reply."""
 
 
 class VerifierClient:
@@ -49,17 +51,19 @@ class VerifierClient:
         profile, policy: of the domain's verifier; without them, what the service was started with.
         patience_s: how long one batch may be refused (queue full, restarting, unreachable) before ServiceError.
         timeout_s: for one answer; more than the service's own.
+        route: of ROUTES; behind /score the verdict rows have `reward` and its `parts` too.
     """
 
     def __init__(
         self, service: str, *, token: str | None = None, batch_rows: int = 64, connections: int = 4,
         patience_s: float = 600.0, timeout_s: float = 180.0, profile: str = "", policy: Mapping[str, Any] | None = None,
+        route: str = "/v1/verify",
     ) -> None:  # fmt: skip
         if urlsplit(service).scheme not in ("http", "https") or not urlsplit(service).hostname:
             raise ServiceError(f"service {service!r} is not an address: must be like 'http://127.0.0.1:8100'")
         if batch_rows < 1 or connections < 1:
             raise ServiceError(f"batch_rows {batch_rows} and connections {connections} must be at least 1")
-        self.service = service.rstrip("/")
+        self.service, self._route, self._name = service.rstrip("/"), route, ROUTES[route]
         self.batch_rows, self.connections = batch_rows, connections
         self.patience_s, self.timeout_s = patience_s, timeout_s
         chosen = {"profile": profile, "policy": dict(policy or {})}
@@ -112,16 +116,17 @@ class VerifierClient:
             if not rows:
                 return done
             status, reply = self._post_patiently(self._body(domain, rows), stop)
-            if status == 504 and (verified := reply.get("verdicts") or []):
+            if status == 504 and (verified := reply.get(self._name) or []):
                 done += verified[: len(rows)]
                 return done + self._verdicts(domain, rows[len(verified) :], stop)
             if status in (413, 422, 504) and len(rows) > 1:
                 half = len(rows) // 2
                 return done + self._verdicts(domain, rows[:half], stop) + self._verdicts(domain, rows[half:], stop)
             if status == 200:
-                if len(reply["verdicts"]) != len(rows):
-                    raise ServiceError(f"{self.service}: {len(reply['verdicts'])} verdicts for {len(rows)} rows")
-                return done + list(reply["verdicts"])
+                answered = reply[self._name]
+                if len(answered) != len(rows):
+                    raise ServiceError(f"{self.service}: {len(answered)} {self._name} for {len(rows)} rows")
+                return done + list(answered)
             if status != 504:
                 raise ServiceError(f"{self.service}: row {rows[0][0]}: {status}: {_message(reply)}")
         number, body = rows[0]
@@ -158,7 +163,7 @@ class VerifierClient:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        request = urllib.request.Request(self.service + "/v1/verify", body, headers)
+        request = urllib.request.Request(self.service + self._route, body, headers)
         try:
             with _OPENER.open(request, timeout=self.timeout_s) as response:
                 return response.status, response.headers, _json(self._whole(response))

@@ -63,7 +63,7 @@ class ScoreRow(VerdictRow, forbid_unknown_fields=True, kw_only=True):
     ]
     parts: Annotated[
         dict[str, float | None],
-        msgspec.Meta(description="verifier, steps and instruction; 1 where the service has no such model"),
+        msgspec.Meta(description="verifier, steps and instruction; null where the service has no such model"),
     ]
 
 
