@@ -61,6 +61,21 @@ def test_math_shepherd_has_a_mark_after_each_step_and_a_sign_there():
     assert to_math_shepherd(solution) == row
 
 
+def test_a_plus_or_minus_at_a_lines_end_of_math_shepherd_is_the_texts_own():
+    text = "Is y = x -\n3 above 2 +\n1? Step 1: y = x -\n3 {0}\nStep 2: no {1} \n"
+    row = {"input": text.format("ки", "ки"), "label": text.format("+", "-"), "task": "MATH"}
+    solution = from_math_shepherd(row)
+    assert solution.prompt == "Is y = x -\n3 above 2 +\n1?" and solution.steps == ("Step 1: y = x -\n3", "Step 2: no")
+    assert values(solution) == [1.0, 0.0] and from_math_shepherd(to_math_shepherd(solution)).steps == solution.steps
+    for changed in (
+        {"label": text.format("+", "*")},
+        {"label": text.format("+", "-") + "More"},
+        {"input": text.format("ки", "")},
+    ):
+        with pytest.raises(DataError, match="not a row of Math-Shepherd"):
+            from_math_shepherd({**row, **changed})
+
+
 def test_processbench_names_the_first_wrong_step():
     row = {
         "id": "gsm8k-0", "generator": "Qwen2-7B-Instruct", "problem": "Sue lives ...", "steps": ["To find", "So", "Thus"],

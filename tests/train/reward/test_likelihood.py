@@ -319,3 +319,12 @@ def test_a_score_of_a_solution_is_that_of_its_first_error(likelihood_model):
     assert solution_score(scores) == scores[1] == min(scores[:2]) and len(scores) == len(
         split_steps("\n".join(RIGHT))[0]
     )
+
+
+def test_what_no_token_speaks_of_is_a_half_and_end_marks_and_broken_characters_change_nothing(likelihood_model):
+    right = "\n".join(RIGHT)
+    texts = [right, f"{right}<|im_end|>\nb = 99", f"{right}\ud800", f"{right}\ufffd", "It is\nfifty seven."]
+    with Scorer(likelihood_model) as scorer:
+        plain, ended, broken, replaced, words = scorer.solutions(["Task 1?"] * 4 + ["Task \udfff?"], texts)
+    assert ended == pytest.approx(plain, abs=1e-6) and broken == pytest.approx(replaced, abs=1e-6)
+    assert words == [0.5, 0.5] and min(plain) > 0.5

@@ -27,6 +27,7 @@ def test_paragraphs_are_steps_where_there_are_any_and_lines_elsewhere():
     assert split_steps("a\nb\n\nc\n") == (("a\nb", "c"), "\n\n")
     assert split_steps("a\n b \nc") == (("a", "b", "c"), "\n")
     assert split_steps("<think>\nhm\n\nso\n</think>\n\na\nb") == (("a", "b"), "\n")
+    assert split_steps("a\nb<|im_end|>\nc") == (("a", "b"), "\n")
 
 
 @given(st.lists(STEP, min_size=1), st.sampled_from(["\n", "\n\n"]))

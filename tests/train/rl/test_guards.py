@@ -44,6 +44,11 @@ def test_a_policy_that_has_run_away_is_stopped(line: dict, message: str):
     assert not any(fed(off, *({} for _ in range(7)), line))
 
 
+def test_a_divergence_that_is_no_number_stops_the_run_whatever_the_limits():
+    guard = Guard(settings=RL(max_kl=0, max_length_growth=0))
+    assert [bool(problem) for problem in fed(guard, {}, {"kl": float("nan")})] == [False, True]
+
+
 def test_three_steps_that_the_verifier_could_not_judge_stop_the_run():
     problems = fed(
         Guard(settings=RL()), {"unjudged": 0.6}, {"unjudged": 0.9}, {}, *({"unjudged": 0.7} for _ in range(3))

@@ -13,8 +13,7 @@
 Invariant: writing refuses what a form cannot hold, so reading back gives the same steps and labels.
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,29 +110,40 @@ def to_prm800k(solution: Solution) -> dict[str, Any]:
 
 
 def from_math_shepherd(row: Row, where: str = "row") -> Solution:
-    """The question is what stands before `Step 1:`; each step ends at its mark."""
-    text, marks = row["input"], row["label"]
-    signs = re.findall(r"([+-])[ \t]*(?=\n|$)", marks)
-    parts = re.split(rf"[ \t]*{MARK}[ \t]*(?:\n|$)", text)
-    if parts and not parts[-1].strip():
-        parts.pop()
-    head = re.match(r"(.*?)(?=Step 1:)", parts[0], re.S) if parts else None
-    if head is None or len(signs) != len(parts):
+    """The question is what stands before `Step 1:`; each step ends at its mark. The two texts are the same but for the marks, so a
+    plus or minus of the text itself is none."""
+    *parts, rest = row["input"].split(MARK)
+    signs = _signs(parts, row["label"])
+    question, first, step = parts[0].partition("Step 1:") if parts else ("", "", "")
+    if signs is None or rest.strip() or not first:
         raise DataError(
-            f"{where}: {len(parts)} steps end in {MARK!r} and {len(signs)} in + or -: not a row of Math-Shepherd"
+            f"{where}: not a row of Math-Shepherd: `label` is `input` with + or - for each {MARK!r}, the last of which ends it, and "
+            "its steps begin with `Step 1:`"
         )
-    prompt, steps = head[1].strip(), [parts[0][head.end() :].strip(), *map(str.strip, parts[1:])]
+    prompt, steps = question.strip(), [(first + step).strip(), *map(str.strip, parts[1:])]
     labels = tuple(Label(value=float(sign == "+"), method=ROLLOUTS) for sign in signs)
     extra = {"task": row["task"]} if row.get("task") else {}
     return Solution(prompt=prompt, steps=tuple(steps), labels=labels, name=where, extra=extra)
 
 
+def _signs(parts: Sequence[str], marked: str) -> list[str] | None:
+    """The sign behind each of the parts of a marked text; None where it is another text."""
+    signs, at = [], 0
+    for part in parts:
+        end = at + len(part)
+        if marked[at:end] != part or marked[end : end + 1] not in ("+", "-"):
+            return None
+        signs.append(marked[end])
+        at = end + 1
+    return None if marked[at:].strip() else signs
+
+
 def to_math_shepherd(solution: Solution) -> dict[str, Any]:
     values = _hard(solution, "math-shepherd", unknown=False)
-    if not solution.steps or not solution.steps[0].startswith("Step 1:") or any(MARK in s for s in solution.steps):
-        raise DataError(f"{solution.name}: form math-shepherd: its steps begin `Step 1:` and hold no {MARK!r}")
-    if "Step 1:" in solution.prompt or any(re.search(r"[+-]\s*(\n|$)", step) for step in solution.steps):
-        raise DataError(f"{solution.name}: form math-shepherd: the text holds `Step 1:` or a line that ends in + or -")
+    if not solution.steps or not solution.steps[0].startswith("Step 1:"):
+        raise DataError(f"{solution.name}: form math-shepherd: its steps begin `Step 1:`")
+    if "Step 1:" in solution.prompt or any(MARK in text for text in (solution.prompt, *solution.steps)):
+        raise DataError(f"{solution.name}: form math-shepherd: its question holds `Step 1:`, or its text {MARK!r}")
     lines = [(step, "+" if value else "-") for step, value in zip(solution.steps, values, strict=True)]
     return {
         "input": f"{solution.prompt} " + "\n".join(f"{step} {MARK}" for step, _ in lines),

@@ -70,7 +70,7 @@ class ProductReward:
     """`reward(completions, prompts, **columns)` -> a score or None for each. Picklable; closes its pool and its models.
 
     Args:
-        domain: as of `evoltune.reward`, whose `options` are taken too (service, reward, policy, workers ...).
+        domain: as of `evoltune.reward`, whose `options` are taken too (service, policy, workers ...; `reward` without `steps`).
         steps, instructions: folders of trained models; None: none.
         aggregate: how step scores become one; None: as the model's labels ask for.
         check: also let the domain's exact check of steps decide: a wrong equation scores 0.
@@ -90,6 +90,11 @@ class ProductReward:
     ) -> None:
         if not 0 <= fail_share < 1:
             raise DataError(f"fail_share={fail_share!r}: at least 0 and below 1, so that a fail stays below a pass")
+        if options.get("reward", "pass") != "pass" and steps:
+            raise DataError(
+                f"reward={options['reward']!r} beside a model of steps: a fail that passes most tests would be above a pass with a weak "
+                "step: use reward='pass', and fail_share for what a fail keeps"
+            )
         self.verifier = Reward(domain, **options)
         self.steps = _scorer(steps, "steps")
         self.instructions = _scorer(instructions, "instructions")

@@ -3,8 +3,9 @@
     with Scorer("runs/x/reward-steps") as steps:
         steps.solutions(["Add 1 and 2."], ["1 + 2 = 3\\n#### 3"])        # [[0.98, 0.97]]: one score a step
 
-Invariants: prompts are built as in training (the folder says how); texts are batched by length and come back in order; an
-instance can be pickled and forked, and each process loads the model at its first call.
+Invariants: prompts are built as in training (the folder says how); texts are batched by length and come back in order; any
+text is scored, whatever JSON let into it; an instance can be pickled and forked, and each process loads the model at its first
+call.
 """
 
 import os
@@ -18,6 +19,7 @@ from evoltune.errors import DataError, require
 from evoltune.models.load import language_model, load_tokenizer, precision_of, prepare_tokenizer, torch_dtype
 from evoltune.rows.files import read_json
 from evoltune.run.paths import MANIFEST, SCORER
+from evoltune.text.unicode import without_surrogates
 from evoltune.train.reward.encode import Prompting, Scored, encode_instruction, encode_solution
 from evoltune.train.reward.evidence import logit, write_out
 from evoltune.train.reward.held_out import sigmoid
@@ -46,7 +48,8 @@ class Scorer:
     def solutions(self, prompts: Sequence[str], texts: Sequence[str]) -> list[list[float]]:
         """For each solution the scores of its steps, as `split_steps` finds them; none for a text without a step."""
         model, prompting = self._open()
-        parts = [split_steps(text) for text in texts]
+        prompts = [without_surrogates(prompt) for prompt in prompts]
+        parts = [split_steps(without_surrogates(text)) for text in texts]
         if self.facts.get("method") == "likelihood":
             return self._likelihoods(model, prompting, prompts, parts)
         documents = [
@@ -69,7 +72,12 @@ class Scorer:
         ]
         with self._lock:
             rows = step_evidence(model, written, self.batch_size)
-        scores = [[sigmoid(logit(evidence, weights)) for evidence in row] for row in rows]
+        heard = {kind for kind, weight in enumerate(weights[:-1]) if weight > 0}
+        # A solution without a token that counts, such as one in words alone, has nothing against it and nothing for it.
+        scores = [
+            [sigmoid(logit(evidence, weights)) if heard & set(solution.kinds) else HALF for evidence in row]
+            for row, solution in zip(rows, written, strict=True)
+        ]
         # A step beyond the model's length has the score of the last one before it, as with a head.
         return [
             row + [row[-1] if row else HALF] * (len(steps) - len(row))
@@ -79,6 +87,7 @@ class Scorer:
     def instructions(self, prompts: Sequence[str]) -> list[float]:
         """For each instruction its score; equal instructions are scored once."""
         model, prompting = self._open()
+        prompts = [without_surrogates(prompt) for prompt in prompts]
         distinct = list(dict.fromkeys(prompts))
         scores = self._scores(model, prompting, [encode_instruction(prompting, prompt) for prompt in distinct])
         found = {prompt: row[0] for prompt, row in zip(distinct, scores, strict=True)}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evoltune.errors import DataError
-from evoltune.text.reasoning import split_reasoning
+from evoltune.text.responses import final_text
 
 CHECK, ROLLOUTS, JUDGE, PERSON, PLANTED = "check", "rollouts", "judge", "person", "planted"
 """Methods of a label; two that agree are named `check+rollouts`."""
@@ -63,8 +63,9 @@ class Solution:
 
 
 def split_steps(text: str) -> tuple[tuple[str, ...], str]:
-    """The steps of a solution and what separates them: paragraphs where it has any, else lines. Thoughts are left out."""
-    answer, _ = split_reasoning(text)
+    """The steps of a solution and what separates them: paragraphs where it has any, else lines. Thoughts are left out, and what
+    follows an end mark, as the verifier reads neither."""
+    answer = final_text(text)
     separator = "\n\n" if "\n\n" in answer.strip() else "\n"
     return tuple(step.strip() for step in answer.split(separator) if step.strip()), separator
 

@@ -81,7 +81,7 @@ class Guard:
 
     def _run_away(self, kl: float | None, start: float, length: float) -> str:
         rl = self.settings
-        if rl.max_kl and kl is not None and kl > rl.max_kl:
+        if kl is not None and (math.isnan(kl) or (rl.max_kl and kl > rl.max_kl)):
             return f"the KL divergence from the checkpoint is {kl:.3g} (rl.max_kl {rl.max_kl:g})"
         if rl.max_length_growth and start and length > rl.max_length_growth * start:
             return (
