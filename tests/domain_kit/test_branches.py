@@ -11,6 +11,7 @@ import pytest
 from evoltune.domain import Domain, load_domain
 from evoltune.domain_kit.cheats import Cheats
 from evoltune.domain_kit.children import laws_of_children
+from evoltune.domain_kit.confirming import Confirming
 from evoltune.domain_kit.findings import Finding, Sources
 from evoltune.domain_kit.hooks import Hooks
 from evoltune.domain_kit.judging import Allowance, Judged, Laws
@@ -114,7 +115,7 @@ def _of_functions(domain: Domain, sources: Sources, first: Probe, second: Probe)
     yield from rewrites.findings()
     yield from laws_of_children(laws, rewrites.children)
     hooks = Hooks(domain, sources, first, second, time, seeds)
-    yield from hooks.confirms(judged)
+    yield from Confirming(hooks).findings(judged)
     yield from hooks.overlaps([])
     yield from laws.hostile([s.task for s in seeds], [(task, candidate) for task, _, candidate in judged.right])
 
@@ -154,11 +155,17 @@ def test_an_answer_is_changed_in_each_of_its_parts():
         "last part between ',' lost": "red", "a part between ',' more": "red, blue, green", "last part between ',' of another answer": "red, green",
     }.items()  # fmt: skip
     assert parts.wrong("42 km")["ten times as large"] == "420 km"
+    assert parts.wrong("PT2H3M4S")["a minus in front"] == "-PT2H3M4S"
+    assert parts.wrong("2024-03-05T15:30")["4. number smaller"] == "2024-03-05T13:30"
 
 
 def test_a_change_that_may_be_right_is_kept_apart_from_one_that_is_wrong():
     parts = Parts(["p & q", "MB", "(a + b) * c"])
     assert parts.open("p & q")["parts between '&' in another order"] == "q & p"
+    assert (
+        parts.open("2024-03-26").items()
+        >= {"without its first part": "03-26", "without its last part": "2024-03-"}.items()
+    )
     assert parts.open("MB") == {"letters in the other case": "mb"}
     assert parts.open("(a + b) * c")["without brackets"] == "a + b * c"
     assert parts.open('{"a": 1}')["a value too many"] == '{"a": 1, "zq": 1}'
@@ -167,6 +174,7 @@ def test_a_change_that_may_be_right_is_kept_apart_from_one_that_is_wrong():
 
 
 def test_answers_of_one_shape_are_told_apart_from_others():
+    assert shape("red, blue") == shape("red, blue, green") != shape("red, 2")
     assert shape("4 h 18 min") == shape("2 h 46 min 40 s") != shape("42 km") == shape("1.5 GB")
     assert {*hostile_parts("42 km")} >= {"1e999999999 km", "1/0 km"} and [*hostile_parts("red")] == []
     assert [*hostile_parts("p -> q")] == [" -> ".join(["p", "q", *"abcdefghijklmnopqrstuvwxyz"])]

@@ -5,13 +5,14 @@ An answer counts as passing by rule, and not by chance, where nearly all tasks l
 
 import json
 from collections.abc import Callable, Iterator, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from evoltune.domain_kit.findings import Finding, broken, holds, unchecked
 from evoltune.domain_kit.judging import ALWAYS, LATE, MUST_REJECT, Judged, Laws, asked, example
 from evoltune.domain_kit.near_misses import RIGHT_AT_TIMES, UNRELATED, near_misses, other_responses, several_answers
-from evoltune.domain_kit.parts import Parts, shape
+from evoltune.domain_kit.parts import Parts, is_value, shape
 from evoltune.domain_kit.phrases import STOCK, phrases_of
 from evoltune.record import Task, Verdict
 
@@ -58,9 +59,9 @@ class Tally:
         """Leaves out kinds of which the author has said whether they are right."""
         self.passed = {kind: count for kind, count in self.passed.items() if kind not in kinds}
 
-    def undecided(self) -> str:
-        """The kinds of which half or more pass, with an example each; "" where there are none."""
-        often = {kind: count for kind, count in self.passed.items() if 2 * count >= self.tried[kind]}
+    def undecided(self, share: float = 0.5) -> str:
+        """The kinds of which such a share or more pass, with an example each; "" where there are none."""
+        often = {kind: count for kind, count in self.passed.items() if count >= share * self.tried[kind]}
         told = []
         for kind, count in often.items():
             task, text, _ = self.example[kind]
@@ -83,6 +84,8 @@ class Cheats:
         yield from self.near_misses()
         yield from self.changed_parts()
         yield from self.responses()
+        yield from self.peeking()
+        yield from self.denied()
         yield from self.unrelated()
         yield from self.phrases()
 
@@ -168,9 +171,11 @@ class Cheats:
             yield broken(law, by_rule, self._place, todo)
         elif wrong.tried:
             yield holds(law, f"{sum(wrong.tried.values())} answers of {len(wrong.tried)} kinds")
+        tell = "right in some fields and wrong in others: write the examples into known_answers, as right or as wrong"
         if undecided := either.undecided():
-            tell = "right in some fields and wrong in others: write the examples into known_answers, as `right` or as `wrong`"
             yield unchecked("changes of which only the field can tell", f"{undecided} pass: {tell}")
+        if not by_rule and (at_times := of_shape.undecided(0)):
+            yield unchecked("changes that are wrong in nearly every field", f"{at_times} pass: {tell}")
 
     def _was_quick(self, jobs_s: float, cpu_s: float, calls: int) -> bool:
         return self.laws.first.jobs.seconds == jobs_s and self.laws.first.cpu - cpu_s < 0.05 * calls
@@ -178,7 +183,7 @@ class Cheats:
     def responses(self) -> Iterator[Finding]:
         """Whole responses that state something else, or several things, must not pass by rule."""
         law, until, tally = "responses that state another answer are rejected", self.laws.time.until(), Tally()
-        both = Tally()
+        both, of_shape = Tally(), Tally()
         for (task, response, candidate), other in until.over(
             [*zip(self.right, _other_responses(self.right), strict=True)]
         ):
@@ -189,13 +194,10 @@ class Cheats:
                 verdicts = [self._response(task, text) for text in orders]
                 if all(verdicts):
                     passes = all(v is not None and v.status == "pass" for v in verdicts)
-                    both.add(
-                        "two answers, in either order",
-                        task,
-                        orders[0],
-                        verdicts[0] if passes else Verdict(status="fail"),
-                    )
-        if by_rule := tally.by_rule() or both.by_rule(share=HALF):
+                    verdict = verdicts[0] if passes else Verdict(status="fail")
+                    for counted, form in ((both, ""), (of_shape, f" ({shape(candidate)})")):
+                        counted.add(f"two answers, in either order{form}", task, orders[0], verdict)
+        if by_rule := tally.by_rule() or both.by_rule(share=HALF) or of_shape.by_rule(share=MOSTLY):
             todo = "let extract find the one answer that the response gives, sign, digits and all, and verify judge that alone"
             place = self.laws.sources.function(self.laws.domain.extract)
             yield broken(
@@ -206,6 +208,39 @@ class Cheats:
                 law,
                 f"{sum(tally.tried.values())} responses of {len(tally.tried)} kinds, {sum(both.tried.values())} with two answers",
             )
+
+    def peeking(self) -> Iterator[Finding]:
+        """Of a response with two answers extract takes the same one whichever is the reference."""
+        law, until, tried, differing = "extract does not choose by the reference", self.laws.time.until(), 0, []
+        for (task, response, own), (other, theirs, candidate) in until.over(pairwise([*self.right, *self.right[:1]])):
+            if task.reference == other.reference or shape(own) != shape(candidate) or "\n" in own.strip():
+                continue
+            for text in (f"{response}\n\n{theirs}", f"{theirs}\n\n{response}"):
+                found = [
+                    self.laws.judge(self.laws.first, replace(task, reference=reference), text)
+                    for reference in (task.reference, other.reference)
+                ]
+                tried += 1
+                if found[0] and found[1] and found[0][0] != found[1][0]:
+                    differing.append((text, found[0][0], found[1][0]))
+        if len(differing) >= 2:
+            text, first, second = differing[0]
+            detail = f"{len(differing)} of {tried} responses, e.g. of {text[:120]!r} it takes {first!r:.60}, and with the reference of the other answer {second!r:.60}"
+            todo = "let extract read the response alone: whoever writes down all that comes to mind would be right"
+            yield broken(law, detail, self.laws.sources.function(self.laws.domain.extract), todo)
+        elif tried:
+            yield holds(law, f"{tried} responses with two answers")
+
+    def denied(self) -> Iterator[Finding]:
+        """Responses that take the right answer back: whether they answer is for the field to say."""
+        until, tally = self.laws.time.until(0.5), Tally()
+        for task, _, own in until.over(self.right[:12]):
+            if "\n" not in own.strip() and is_value(own):
+                for text in (f"It is not {own}.", f"I do not know; perhaps {own}, perhaps not."):
+                    tally.add("taken back", task, text, self._response(task, text))
+        if often := tally.undecided():
+            tell = "where a model may think aloud, let extract take a marked answer alone (`Answer: ...`)"
+            yield unchecked("responses that deny or doubt the right answer", f"{often} pass: {tell}")
 
     def unrelated(self) -> Iterator[Finding]:
         """The right answers to other tasks, and answers to none."""

@@ -16,6 +16,7 @@ from evoltune.domain_kit import declared, prompts
 from evoltune.domain_kit.carried import Carried
 from evoltune.domain_kit.cheats import Cheats
 from evoltune.domain_kit.children import laws_of_children
+from evoltune.domain_kit.confirming import Confirming
 from evoltune.domain_kit.costs import costs, too_dear
 from evoltune.domain_kit.findings import Finding, Sources, broken, holds, shown, unchecked
 from evoltune.domain_kit.hooks import FORM_ONLY, Hooks, side_effects
@@ -101,7 +102,7 @@ class _Check:
         yield from rewrites.findings()
         if judged.right:  # else the same would be found again
             yield from laws_of_children(laws, rewrites.children)
-        yield from hooks.confirms(judged)
+        yield from Confirming(hooks).findings(judged)
         yield from hooks.overlaps(problems)
         yield from hooks.eliminators()
         yield from SmallHooks(domain, self.sources, self.first, self.second, time, seeds).findings(judged)

@@ -15,6 +15,8 @@ from evoltune.domain_kit.queries import other_results
 
 LONGEST = 60
 """Tokens of an answer that is changed in its parts; a longer one is prose."""
+MOST_NUMBERS = 7
+"""Numbers of an answer of which each is changed; then the last one."""
 _TOKEN = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|[^\w\s]+")
 _DIRECTED = ("->", "→", "=>", "⇒", "<=", ">=", "≤", "≥", "<", ">", "/", "÷", "^", ":", " to ", " per ", " - ")
 """What two sides are not exchanged around: `a -> b` is not `b -> a`."""
@@ -41,6 +43,8 @@ class Parts:
         if not is_value(text):
             return {}
         found = {**_numbers(text), **self._other_tokens(text), **_sides(text), **self._listed(text)}
+        if re.match(r"[^\W\d_]+\d", text):
+            found["a minus in front"] = f"-{text}"
         return {kind: other for kind, other in found.items() if other.strip() and other.split() != text.split()}
 
     def open(self, text: str) -> dict[str, str]:
@@ -63,6 +67,12 @@ class Parts:
             " ".join(re.sub(r"[^\W\d_]+", " ", text).split()) if re.search(r"\d", text) else text
         )
         found["without its signs"] = " ".join(re.sub(r"[^\w\s]+", " ", text).split())
+        said = [m for m in _TOKEN.finditer(text) if m[0][0].isalnum()]
+        if len(said) > 1:
+            found |= {
+                "without its first part": text[said[1].start() :],
+                "without its last part": text[: said[-1].start()].rstrip(),
+            }
         return {kind: other for kind, other in found.items() if other.strip() and other.split() != text.split()}
 
     def _other_tokens(self, text: str) -> dict[str, str]:
@@ -104,7 +114,12 @@ def is_value(text: str) -> bool:
 
 
 def shape(text: str) -> str:
-    """The kinds of an answer's tokens, with repetitions once: `9a+` for `4 h 18 min` and `2 h 46 min 40 s`, `9a` for `42 km`."""
+    """The kinds of an answer's tokens, with repetitions once: `9a+` for `4 h 18 min` and `2 h 46 min 40 s`, `9a` for `42 km`, and `a,+`
+    for lists of two and of three names."""
+    for sign in _LISTED:
+        pieces = _split(text, sign)
+        if len(pieces) > 1 and len(forms := {shape(piece) for piece in pieces}) == 1:
+            return f"{forms.pop()}{sign.strip()}+"
     kinds = "".join("9" if t[0].isdigit() else "a" if t[0].isalpha() else t for t in _TOKEN.findall(text))
     return re.sub(r"(.+?)\1+", r"\1+", kinds)
 
@@ -113,8 +128,8 @@ def _numbers(text: str) -> dict[str, str]:
     """Each number a tenth smaller at least, so that no tolerance takes it for the same."""
     places = [m for m in _TOKEN.finditer(text) if m[0][0].isdigit()]
     found: dict[str, str] = {}
-    for i, match in enumerate(places):
-        kind = "first" if i == 0 else "last" if i == len(places) - 1 else "middle"
+    for i, match in [*enumerate(places)][:MOST_NUMBERS] + [*enumerate(places)][MOST_NUMBERS:][-1:]:
+        kind = "first" if i == 0 else "last" if i == len(places) - 1 else f"{i + 1}."
         if i == 0 and len(places) == 1:
             kind = "only"
         found.setdefault(f"{kind} number smaller", text[: match.start()] + _smaller(match[0]) + text[match.end() :])

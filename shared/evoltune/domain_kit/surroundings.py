@@ -173,6 +173,10 @@ class Surroundings:
     def _dates(self) -> tuple[type, type]:
         real_datetime, real_date = datetime.datetime, datetime.date
 
+        def asked_zone(zone: Any, how: str) -> None:
+            if zone is None:
+                self._asked(f"the machine's time zone ({how})")
+
         class AnyDateTime(type):
             def __instancecheck__(cls, value: object) -> bool:
                 return isinstance(value, real_datetime)
@@ -194,10 +198,28 @@ class Surroundings:
             def today(cls) -> Any:
                 return cls.now()
 
+            @classmethod
+            def fromtimestamp(cls, timestamp: Any, tz: Any = None) -> Any:
+                asked_zone(tz, "datetime.fromtimestamp without tz")
+                return super().fromtimestamp(timestamp, tz)
+
+            def astimezone(self, tz: Any = None) -> Any:
+                asked_zone(tz and self.tzinfo, "datetime.astimezone without a zone")
+                return super().astimezone(tz)
+
+            def timestamp(self) -> Any:
+                asked_zone(self.tzinfo, "datetime.timestamp without a zone")
+                return super().timestamp()
+
         class MovedDate(real_date, metaclass=AnyDate):  # type: ignore[valid-type, misc]
             @classmethod
             def today(cls) -> Any:
                 return real_date.fromtimestamp(time.time())
+
+            @classmethod
+            def fromtimestamp(cls, timestamp: Any) -> Any:
+                asked_zone(None, "date.fromtimestamp")
+                return super().fromtimestamp(timestamp)
 
         return MovedDateTime, MovedDate
 
