@@ -160,11 +160,11 @@ class Hooks:
                 counts.append(len(outcome.value))
                 named += suite[copies.index(record)].name in outcome.value
         if copies and not named:
-            none = f"of {until.looked - 3} rows that copy a problem none is named"
             if until.looked - 3 < len(copies):  # the time was up
-                yield unchecked(law, f"{none}; there was no time for {len(copies) + 3 - until.looked} more")
+                yield unchecked(law, f"there was time for {len(counts)} of {len(copies)} rows that copy a problem")
             else:
-                yield broken(law, none, place, "name at least a problem whose copy the row is")
+                todo = "name at least a problem whose copy the row is"
+                yield broken(law, f"of {len(counts)} rows that copy a problem none is named", place, todo)
         others = sum(counts) - named
         if len(suite) >= 4 and counts and others > MOST_NAMED * len(counts) * (len(suite) - 1):
             detail = f"{len(counts)} rows, each a copy of one problem, give away {others / len(counts):.1f} of the {len(suite) - 1} others on average"
