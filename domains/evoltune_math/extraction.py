@@ -11,7 +11,9 @@ from collections import deque
 from dataclasses import replace
 
 from evoltune.text.responses import final_text
+from evoltune_math.answers.kinds import SEVERAL_VALUES
 from evoltune_math.answers.reading.cleanup import repair_escapes, shorten_blanks, without_emphasis
+from evoltune_math.answers.reading.languages import in_english
 from evoltune_math.answers.reading.spoken import predicate
 from evoltune_math.answers.units import known, part
 from evoltune_math.answers.vocabulary import number_in_words
@@ -34,6 +36,7 @@ from evoltune_math.prose import (
     states_cases,
     without_modifier,
 )
+from evoltune_math.single_value import SEVERAL, only, sentence_of
 
 MAX_TAIL = 40_000  # characters at the end of a response that are searched; answers stand at the end
 MAX_CONCLUSION = 1_000
@@ -63,6 +66,7 @@ _NEXT_QUESTION = re.compile(
 _IN_BRACKETS = re.compile(r"\s*\((?:and )?(?:not|rather than|instead of)\b[^()]*\)$", re.I)
 _ASIDE = re.compile(r"\s*,?\s*\b(?:(?:and )?not|but|rather than|instead of)\b[^,;$\\]*$", re.I)
 """What the end of a sentence denies or doubts: `7, not 5`, `7 but I am not sure`."""
+_DENIAL = re.compile(r",?\s(?:and\s)?(?:not|rather than|instead of|as opposed to)\s", re.I)
 _NOT_ANOTHER = re.compile(r"([\d$}](?:\s[A-Za-z]{1,12})?)\s*,?\s+(?:and\s+)?not\s+[^,;]*\d[^,;]*$", re.I)
 """`7, not 5` at the end of an answer."""
 _CONTRACTED = re.compile(r"(^\W*|[,;.:]\s)(it|that|there)['’]s\b", re.I)
@@ -201,6 +205,7 @@ def _last(pattern: re.Pattern[str], text: str, method: str, group: int = 0) -> F
 
 
 def _stated(text: str) -> Found | None:
+    """The answer that prose states, unless the sentence that has it states others too."""
     text = without_emphasis(_CLOSING.sub("", text).strip())
     text = text if text.isascii() else _EMOJI.sub("", text)
     if not text:
@@ -213,6 +218,31 @@ def _stated(text: str) -> Found | None:
         text = _MONEY.sub(r"\\$", text)
     if states_cases(text):
         return Found(text, "bare")
+    found = _in_prose(text)
+    return (
+        found if found is None or (found.method == "bare" and not non_math_words(found.text)) else _single(text, found)
+    )
+
+
+def _single(text: str, found: Found) -> Found:
+    """The answer, or the one value that its sentence states instead of it, or the whole sentence where it states several."""
+    start, end = sentence_of(text, found.text)
+    sentence = in_english(text[start:end])
+    span = only(sentence, found.text) if non_math_words(sentence) or "\\" not in sentence else None
+    if span is None:
+        return found
+    if span == SEVERAL and set(WORD.findall(FORMULA.sub("", sentence))) <= {"for", "all"}:
+        return found
+    if span == SEVERAL:
+        return Found(SEVERAL_VALUES + sentence.strip(), "prose")
+    content = sentence[span[0] : span[1]]
+    if denial := _DENIAL.search(sentence, span[1]):
+        sentence = sentence[: denial.start()]
+    formula = FORMULA.fullmatch(content)
+    return Found(stated(sentence, *span, formula_content(formula) if formula else content), "number")
+
+
+def _in_prose(text: str) -> Found | None:
     marked = _LETTER_A.search(text)
     if marked:
         return Found(marked[1], "phrase")
@@ -243,7 +273,7 @@ def _stated(text: str) -> Found | None:
         return None
     text = _NOT_ANOTHER.sub(r"\1", text) if " not " in text else text
     if len(text) <= MAX_SENTENCE and (conclusions := _THEREFORE.split(text)[1:]) and is_bare_answer(conclusions[-1]):
-        return _stated(conclusions[-1])
+        return _in_prose(conclusions[-1])
     if is_bare_answer(text):
         if (named := _NAMED_VALUES.search(text, max(0, len(text) - MAX_SENTENCE))) and WORD.search(
             text, 0, named.start()
@@ -372,7 +402,7 @@ def _phrase(text: str, after_box: bool = False) -> Found | None:
     verb = last_match(_VERB, sentence)
     behind = sentence[verb.end() :].strip() if verb is not None else ""
     if behind:
-        return Found(behind, "phrase") if is_bare_answer(behind) else _stated(behind)
+        return Found(behind, "phrase") if is_bare_answer(behind) else _in_prose(behind)
     if formulas:
         return Found(stated(sentence, *formulas[-1].span(), formula_content(formulas[-1])), "phrase")
     return _last_number(sentence) or Found(sentence, "phrase")

@@ -11,6 +11,9 @@ from typing import TypeAlias
 
 from evoltune_math.answers.nodes import Node, substitute, symbols
 
+SEVERAL_VALUES = "several values: "
+"""The beginning of the answer of a text that states several: its whole sentence, which only the same sentence equals."""
+
 
 @dataclass(frozen=True)
 class Value:

@@ -63,6 +63,8 @@ def changes_meaning(tokens: list[Token]) -> bool:
     words = [w for t in tokens for w in (words_of(t) or [t.text if t.kind in ("sep", "num") else ""])]
     if not any(t.kind in ("num", "cmd") or (t.kind == "sym" and t.text not in "aI") for t in tokens):
         return False  # words alone are compared as words
+    if _has_number_behind_words(tokens):
+        return True
     if any(w in MODIFIERS or (w in _LAST and at == len(words) - 1 > 0) for at, w in enumerate(words)):
         return True
     return any(
@@ -72,6 +74,17 @@ def changes_meaning(tokens: list[Token]) -> bool:
         or ({word, following} > {"base"} and (word + following).strip("base").isdigit())
         for word, following in pairwise(words)
     )
+
+
+def _has_number_behind_words(tokens: list[Token]) -> bool:
+    """`9 with an error of 1`: no product of 9 and 1."""
+    run: list[str] = []
+    for before, token in pairwise([END, *tokens]):
+        is_run = token.kind in ("word", "text") and (run or before.kind == "num")
+        if token.kind == "num" and sum(len(word) > 2 for word in run) > 1:
+            return True
+        run = run + words_of(token) if is_run else []
+    return False
 
 
 # ---- words that are signs ----------------------------------------------------------------------------------------------

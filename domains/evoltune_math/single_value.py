@@ -1,0 +1,235 @@
+"""Whether a sentence of prose states one value: every other value in it must be accounted for.
+
+    only("So he needs 5 more stamps to reach 30.", "30")  ->  the span of 5: what comes behind `to reach` is a purpose
+    only("Maria has 4 and Ben has 7.", "7")               ->  SEVERAL: nothing says which of the two is asked for
+
+A value is accounted for where the sentence itself makes it a thing that is known (`the 16 glasses`, `out of 40`), a circumstance
+(`After 4 hours John ...`), a part of the subject (`The sum of 4 and 5 is ...`), a purpose, a reason, an aside in brackets, a number of
+an earlier step before a conclusion (`so`, `for a total of`, `together`), an operand of the chain, or what it denies. The list of these places
+(`_KNOWN`) is closed: a value that stands anywhere else is another answer, and a text with two answers has none.
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+from evoltune_math.answers.units import part
+from evoltune_math.claims import claim
+from evoltune_math.prose import FORMULA, NUMBER, formula_content, is_formula
+
+Span = tuple[int, int]
+SEVERAL: Span = (-1, -1)
+"""Of a sentence that states more than one value."""
+MAX_SENTENCE = 600
+MAX_VALUES = 16
+_HERE, _OTHER = "@", "#"
+_ABBREVIATION = re.compile(r"(?:\b(?:i\.e|e\.g|approx|vs|mr|mrs|ms|dr|st|no|fig)|\b[a-z])\.$", re.I)
+_SENTENCE_END = re.compile(r"[.!?](?:\$\$?|\\[\])])?(?=\s+[A-Z$\\\d(*\"-])|\n|。")
+_DIGITS = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_ORDINAL = re.compile(r"\s?(?:st|nd|rd|th|\^\{?\\?(?:text\{)?(?:st|nd|rd|th))\b")
+_TUPLE = re.compile(r"[(\[]\s?-?\d[\d./]*(?:[,;]\s?-?\d[\d./]*)+\s?[)\]]")
+_UNIT, _PARTED = re.compile(r"\s?([A-Za-z]{1,8})"), re.compile(r"\s?([A-Za-z]{1,8})(?:,|,?\sand)?\s")
+_SUBSCRIPT = re.compile(r"_\{?\w+\}?")
+_STEP = re.compile(r"\s?(?:[^\W\d_]+\s|\\?%\s?){0,2}(?:[-+*/×÷·^x]|\\times|\\cdot|\\div)\s?")
+_RESULT = re.compile(r"\s?(?:[^\W\d_]+\s|\\?%\s?){0,2}(?:=|≈|\\approx)\s?")
+_TOKEN = re.compile(r"[@#]|[^\W\d_]+(?:['’-][^\W\d_]+)*|[,;:()?=+*/<>—–-]|\.(?=\s|$)")
+
+_W = r"(?:[^\W\d_]+(?:['’-][^\W\d_]+)* )"
+_V = r"(?:[@#] )"
+_PLAIN = rf"(?:(?!(?:and|but|or|while|whereas|yet) ){_W})"
+_LEAD = r"(?:(?:so|thus|hence|therefore|then|finally|in conclusion|to summari[sz]e|overall|and|now|consequently|as a result) ,? ?)*"
+_BE = r"(?:is|are|was|were|equals|be|=|becomes|comes to|amounts to)"
+_DETERMINER = r"(?:the|these|those|his|her|their|its|our|my|your|all|every|each|both)"
+_WHOLE = (
+    r"(?:(?:first|last|next|other|remaining|original|initial|whole|entire|given|same|full|total|final|of|the|new|old) )"
+)
+_CIRCUMSTANCE = r"(?:in|after|at|within|during|over|with|for|by|of|on|out of|per|using|given)"
+_SUPPOSITION = r"(?:if|when|since|because|given that|as|assuming|once|where)"
+_CONCLUSION = (
+    r"(?:so(?! that\b)|thus|hence|therefore|leaving|leaves|making|giving|totall?ing|i e|ie|namely|that is|meaning|which means|which makes|which gives"
+    r"|which leaves|for a total of|bringing|resulting|amounting|worth|the (?:final |correct )?answer|the result"
+    r"|only|a (?:total|drop|rise|gain|loss|increase|decrease|difference|saving|reduction|profit) of)"
+)
+_START = rf"(?:^|[,;:–—-] (?={_CONCLUSION} )){_LEAD}"
+_KNOWN_PLACES = (
+    # the 16 glasses, each of the 4 friends; not `the 5 is`
+    rf"\b{_DETERMINER} {_WHOLE}{{0,2}}@ (?!{_BE} |and |or |but |to ){_W}",
+    # 6 buses to carry 250 students; not `from 5 to about 9`, `needs 5 to get 9`
+    rf"# (?:{_PLAIN}){{1,5}}(?<!need )(?<!needs )(?<!have )(?<!has )(?<!is )(?<!are )(?<!up )(?<!down )to "
+    rf"(?!(?:about|roughly|exactly|only|just|almost|nearly|every|each|the|a|an|approximately|around|be) ){_PLAIN}{{1,4}}@",
+    # After 4 hours John is # miles away; At 12 pages a day, it takes # days
+    rf"{_START}{_CIRCUMSTANCE} (?:(?!{_BE} ){_PLAIN}|# ){{0,6}}@ (?:(?!{_BE} )(?:{_W}|# )){{0,6}}, (?!{_CIRCUMSTANCE} |and |but |or |otherwise |while )[^@]*#",
+    rf"{_START}{_CIRCUMSTANCE} (?:(?!{_BE} ){_PLAIN}){{0,4}}@ {_PLAIN}{{1,8}}#",
+    rf"{_START}@ {_PLAIN}{{1,2}}costs? #",
+    rf"{_START}{_SUPPOSITION} [^,;]*@ [^,;]*, (?!{_SUPPOSITION} |and |but |or |otherwise |else |while )[^@]*#",
+    # The probability of rolling a 6 is #; The sum of 4 and 5 is #
+    rf"(?:^|[,;:] ){_LEAD}(?:{_PLAIN}|(?:# (?:and|to|or) )?# |[-+*/^] ){{1,14}}(?<!is )(?<!are )(?<!was )(?<!has )(?<!have )(?<!gives )@ "
+    rf"(?:{_PLAIN}|(?:and |to |or )?# |[-+*/^] ){{0,14}}?{_BE} (?:exactly |only |therefore |thus |about |approximately )*#",
+    # the value of x + 1, where x = 3, is #; # , attained at x = 2; # because ...
+    r"# [^;@]*(?:[,(] where|\b(?:since|because|whose|given that|due to|attained|achieved|reached|occurring|which occurs|which happens|as)) (?:(?!so |thus |hence |therefore )[^@;])*@",
+    rf"# {_PLAIN}{{0,4}},? ?(?:when|after|before|once) (?:{_PLAIN}|[=<>+*/-] |#  )*@",
+    r", (?:who|whose|where) [^,;@]*@ [^,;@]*,",
+    rf"# [^;@]*, which {_PLAIN}*@ {_W}?(?:more|fewer|less|times|larger|smaller|higher|lower) ",
+    r"# [^;@]*, which (?!is |are |was |makes |gives |equals |means |leaves |totals |comes |amounts )[^,;@]*@",
+    r"\bwith @ (?:[^\W\d_]+ )?(?:left|remaining|over|to spare)",
+    r"@ (?:would|could) (?:be|have) [^#@]*(?:but|however|yet) .*#",
+    # 15 of the 40, 3 out of 8
+    rf"# {_PLAIN}{{0,2}}?(?:out )?of (?:the |all |a total of )?@",
+    # day 5, to 2 decimal places, divided by 7
+    r"\b(?:day|days|step|page|problem|question|part|chapter|grade|room|level|stage|round|case|method|option|equation|figure|table|row|column|line|phase|number) @ (?!%)(?:[,;:)]|is|are|was|has|had|$)",
+    r"\b(?:divisible by|divided by|multiplied by|multiples? of|factors? of|divisors? of|modulo|mod|base|power of|nearest) @",
+    r"@ (?:decimal places?|significant figures?|decimals?|d p) ",
+    r"\b(?:equation|function|expression|polynomial|inequality|parabola|fraction) @ (?!and |, ).*#",
+)
+_KNOWN = [re.compile(place) for place in _KNOWN_PLACES]
+_BEFORE_CONCLUSION = re.compile(
+    rf"@[^@]*?(?:(?:[,;:.—–-]|and|,? but) {_CONCLUSION} |the (?:final |correct )?(?:answer|result) (?:is|:|=) ).*#"
+)
+_TOTAL = re.compile(
+    rf"(?:\b(?:a total of|in total|in all|altogether|all together|total :|together|combined),? )(?:{_PLAIN}|[,:] ){{0,6}}@|@ {_PLAIN}{{0,3}}(?:in total|in all|altogether|total|combined|together)\b"
+)
+_BREAKDOWN = re.compile(r"#[^@]*?(?:: |including |consisting of |of which )")
+_ASIDE = re.compile(r"\( (?!mod |base )(?=[^()]*[^\W\d_]{2,} )[^()]*@[^()]*\)")
+_DENIED = re.compile(
+    r"\b(?:not|neither|nor|rather than|instead of|as opposed to) (?:# (?:or|and|nor) )*@(?! but (?:also )?#)|\bnot @ but #"
+)
+_SAID_OF_IT = re.compile(
+    r"^(?:[^#]*[,;:] )?@ (?:(?:is|was|are|were|would be|will be) (?!the |our |my |his |her |its |what |left|needed|required|correct|right|in |enough|a |an |not )"
+    r"|falls |exceeds |(?:minus|plus|modulo) |(?:short|less) (?!than |of ))|\bwould (?:be|have been|get|have) @ [^#]*(?:had|if|were|using) "
+)
+"""A bare value of which the sentence says something else: `9 is greater than ...`, `9 falls short`, `10 minus whatever`."""
+
+
+@dataclass(frozen=True)
+class _Value:
+    """A value of a sentence, with the chain that computes it: `2 + 3 = 5`."""
+
+    start: int
+    end: int
+    operands: frozenset[str]
+    first: int
+
+
+def only(sentence: str, chosen: str) -> Span | None:
+    """The span of the one value that a sentence states, or SEVERAL; None where it has nothing to add to `chosen`.
+
+    `chosen` is what was read as the answer: it may hold several values that belong together (`3 to 5`, `2 hours 30 minutes`).
+    """
+    if len(sentence) > MAX_SENTENCE:
+        return None
+    values = _values(sentence)
+    held = _numbers(chosen)
+    if not values or len(values) > MAX_VALUES:
+        return None
+    lines = [_line(sentence, values, value) for value in values]
+    if len(values) == 1:
+        return SEVERAL if _SAID_OF_IT.search(lines[0]) and _numbers(sentence) == held else None
+    totals = [at for at, line in enumerate(lines) if _TOTAL.search(line)]
+    left_out = [_is_left_out(line, at, totals) for at, line in enumerate(lines)]
+    standing = [v for at, v in enumerate(values) if not left_out[at] and not _is_known(sentence, values, at, lines[at])]
+    if len(standing) > 1:
+        standing = [v for v in standing if claim(sentence, v.start, v.end).doubt != "not"]
+    if not standing:
+        return None
+    is_held = _is_held(sentence, standing, chosen)
+    if len(standing) > 1:
+        is_same = len({sentence[v.start : v.end].strip(" $") for v in standing}) == 1
+        return None if is_held or is_same else SEVERAL
+    (value,) = standing
+    holds_another = any(
+        out and _numbers(sentence[v.start : v.end]) <= held for v, out in zip(values, left_out, strict=True)
+    )
+    return None if is_held and not holds_another else (value.start, value.end)
+
+
+def _is_held(sentence: str, standing: list[_Value], chosen: str) -> bool:
+    """Whether what was chosen has all of these values."""
+    at = sentence.rfind(chosen)
+    if at >= 0 and (at == 0 or not sentence[at - 1].isdigit()):
+        return all(at <= v.start + 3 and v.end <= at + len(chosen) + 3 for v in standing)
+    held = _numbers(chosen)
+    number = _DIGITS.search(chosen)
+    last = sentence.rfind(number[0].rstrip(",.")) if number else -1
+    is_there = any(v.start <= last < v.end for v in standing)
+    return is_there and all(_numbers(sentence[v.start : v.end]) <= held for v in standing)
+
+
+def sentence_of(text: str, answer: str) -> Span:
+    """Where the sentence stands that has the answer's number last."""
+    number = _DIGITS.search(answer)
+    at = -1
+    for found in re.finditer(rf"(?<![\d.,]){re.escape(number[0])}(?![\d]|[.,]\d)", text) if number else ():
+        at = found.start()
+    if at < 0:
+        return (0, 0)
+    formulas = [m.span() for m in FORMULA.finditer(text)]
+    start, end = 0, len(text)
+    for found in _SENTENCE_END.finditer(text):
+        if any(a < found.start() and found.end() < b for a, b in formulas) or _ABBREVIATION.search(
+            text, 0, found.end()
+        ):
+            continue
+        if found.end() <= at:
+            start = found.end()
+        else:
+            end = found.end()
+            break
+    return (start, end)
+
+
+def _numbers(text: str) -> frozenset[str]:
+    return frozenset(n.replace(",", "").rstrip(".") for n in _DIGITS.findall(text))
+
+
+def _values(sentence: str) -> list[_Value]:
+    """The values of a sentence; a chain of computation is one, and its operands are no values of their own."""
+    formulas = [m for m in FORMULA.finditer(sentence) if is_formula(m)]
+    covered = [m.span() for m in formulas]
+    tuples = [m.span() for m in _TUPLE.finditer(sentence) if not any(a <= m.start() < b for a, b in covered)]
+    covered += tuples
+    spans = [m.span() for m in formulas if any(map(str.isdigit, _SUBSCRIPT.sub("", formula_content(m))))]
+    spans += tuples
+    for found in NUMBER.finditer(sentence):
+        if not any(a <= found.start() < b for a, b in covered) and not _ORDINAL.match(sentence, found.end()):
+            spans.append(found.span())
+    values: list[_Value] = []
+    for start, end in sorted(spans):
+        numbers = _numbers(sentence[start:end])
+        gap = sentence[values[-1].end : start] if values else ""
+        unit = _UNIT.match(sentence, end)
+        parted = _PARTED.fullmatch(gap)
+        if parted and unit and part(unit[1], parted[1]) is not None:
+            values[-1] = replace(values[-1], end=end, operands=values[-1].operands | numbers)
+        elif values and (_RESULT.fullmatch(gap) or _STEP.fullmatch(gap)):
+            last = values.pop()
+            is_result = _RESULT.fullmatch(gap) is not None
+            values.append(_Value(start if is_result else last.start, end, last.operands | numbers, last.first))
+        else:
+            values.append(_Value(start, end, numbers, start))
+    return values
+
+
+def _line(sentence: str, values: list[_Value], here: _Value) -> str:
+    """The words of a sentence, with `@` for one value and `#` for the others, single blanks between them."""
+    parts, at = [], 0
+    for value in values:
+        parts += [sentence[at : value.first], f" {_HERE if value is here else _OTHER} "]
+        at = value.end
+    parts.append(sentence[at:])
+    return " ".join(_TOKEN.findall("".join(parts).lower().replace("'s ", " "))) + " "
+
+
+def _is_left_out(line: str, at: int, totals: list[int]) -> bool:
+    """Whether the value stands in brackets, before a conclusion, is a part of a total or denied: no part of any answer."""
+    is_aside = _ASIDE.search(line) is not None and _OTHER in _ASIDE.sub("", line)
+    if is_aside or _BEFORE_CONCLUSION.search(line) or _DENIED.search(line):
+        return True
+    if not totals or at in totals:
+        return False
+    return totals[0] > at or _BREAKDOWN.search(line) is not None
+
+
+def _is_known(sentence: str, values: list[_Value], at: int, line: str) -> bool:
+    """Whether the sentence makes the value something other than what it states."""
+    result = _numbers(sentence[values[at].start : values[at].end])
+    is_operand = any(len(v.operands) > 1 and result < v.operands for v in values[at + 1 :])
+    return is_operand or any(place.search(line) for place in _KNOWN)
