@@ -12,7 +12,7 @@ import evoltune
 from evoltune.errors import RecipeError, TrainingError
 from evoltune.models.proof import read_template
 from evoltune.recipe import load_recipe
-from evoltune.rows.files import file_digest
+from evoltune.rows.files import file_digest, read_json
 from evoltune.train.job import Job, read_job
 from evoltune.train.rl.launch import check_rl, train_policy
 
@@ -57,6 +57,11 @@ def test_an_adapter_is_trained_on_and_saved_in_the_form_that_sft_saves(rl_recipe
     assert manifest["steps"] == 6 and manifest["data"]["kept"] + len(lines_of(out)[0]["held_out"]) == 40
     assert {p.name for p in start.iterdir() if p.suffix in (".safetensors", ".json")} <= {p.name for p in out.iterdir()}
     assert read_template(out) == read_template(start)
+    saved = [
+        read_json(folder / "tokenizer_config.json")["eos_token"]
+        for folder in (start, out, out / "steps" / "checkpoint-6")
+    ]
+    assert saved == ["</s>", "</s>", "<|im_end|>"]  # answers end where the template has them end
     assert file_digest(out / "adapter_model.safetensors") != file_digest(start / "adapter_model.safetensors")
     steps = [line for line in lines_of(out) if "reward" in line]
     assert [line["step"] for line in steps] == [1, 2, 3, 4, 5, 6]

@@ -78,6 +78,10 @@ def train(job: Job, watchdog: Watchdog, reward: Any, verifier: Callable[..., Seq
             f"train.template: {train_settings.template}: TRL builds prompts by a chat template, "
             "and this tokenizer's gives other token ids than this template: train with template: chat, or with another base"
         )
+    own_end, tokenizer.eos_token = (
+        tokenizer.eos_token,
+        stop.token,
+    )  # at which TRL ends answers; older releases at no other
     rows, held_out = read_prompts(job)
     check_prompts(rows[:16], job, tokenizer)
     model = with_contiguous_rows(load_policy(job, precision, len(tokenizer)))
@@ -104,7 +108,7 @@ def train(job: Job, watchdog: Watchdog, reward: Any, verifier: Callable[..., Seq
         ]
         recorded = RecordedReward(reward, job.folder / SAMPLED, steps=rl.eval_steps, last=rl.max_steps, parts=parts)
         trainer = trainer_class(**common, reward_funcs=recorded, train_dataset=in_order(rows, job))
-    finish(trainer, guarded, job, tokenizer, stop, counts)
+    finish(trainer, guarded, job, tokenizer, stop, counts, own_end)
 
 
 def in_order(rows: Sequence[Row], job: Job) -> Dataset:
@@ -122,8 +126,10 @@ def as_dataset(rows: Sequence[Row]) -> Dataset:
     return Dataset.from_dict({name: [row.get(name) for row in rows] for name in names}, on_mixed_types="use_json")
 
 
-def finish(trainer: Any, guarded: GuardedRun, job: Job, tokenizer: Any, stop: Stop, counts: Counts) -> None:
-    """Trains from the last checkpoint on, and saves in the form that SFT saves."""
+def finish(
+    trainer: Any, guarded: GuardedRun, job: Job, tokenizer: Any, stop: Stop, counts: Counts, own_end: str
+) -> None:
+    """Trains from the last checkpoint on, and saves in the form that SFT saves: the tokenizer with its own end of a text."""
     train_settings, rl = job.recipe.train, job.recipe.rl
     assert rl is not None
     trainer.remove_callback(PrinterCallback)
@@ -135,7 +141,7 @@ def finish(trainer: Any, guarded: GuardedRun, job: Job, tokenizer: Any, stop: St
     policy = trainer.accelerator.unwrap_model(trainer.model)
     if "ref" in getattr(policy, "peft_config", {}):
         policy.delete_adapter("ref")  # the copy that the KL penalty was against
-    tokenizer.padding_side = "right"
+    tokenizer.padding_side, tokenizer.eos_token = "right", own_end
     try:
         save_final(trainer, tokenizer, stop, job, counts, read_json(Path(job.start) / TEMPLATE) or {})
     except TrainingError as error:
