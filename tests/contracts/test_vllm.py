@@ -155,8 +155,6 @@ def test_the_servers_of_a_recipe_come_up_answer_and_end(base, tmp_path):
     recipe = tmp_path / "r.yaml"
     recipe.write_text(json.dumps({"domain": "math", "teacher": teacher}))
     env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    if (tried := subprocess.run(["vllm", "--version"], env=env, capture_output=True, text=True)).returncode:
-        pytest.skip(f"this vllm's own command does not start: {tried.stderr.strip().splitlines()[-1]}")
     servers = subprocess.Popen(
         [sys.executable, "-m", "evoltune", "teacher", str(recipe)], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,

@@ -17,6 +17,7 @@ from itertools import pairwise
 import pytest
 
 pytest.importorskip("torch")
+from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from evoltune.models.chat import open_model
@@ -146,6 +147,26 @@ def test_requests_that_come_together_are_decoded_together(talk, model, monkeypat
     texts = [answer["choices"][0]["message"]["content"].rstrip("\ufffd") for answer in answers]
     assert all(longer.startswith(shorter) for shorter, longer in pairwise(texts))
     assert sum(sizes) == 8 and len(sizes) < 8
+
+
+def test_a_client_that_leaves_during_a_stream_is_no_error_in_the_log(model, caplog):
+    """Also where its answer goes on for a moment: the server writes to a connection that is closed."""
+
+    async def conversation():
+        runner = web.AppRunner(application(model, "tiny"))  # leaving cancels nothing
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}{CHAT}"
+        async with ClientSession() as client:
+            response = await client.post(url, json=body(max_tokens=900, stream=True, temperature=1.0))
+            await response.content.readany()
+            response.close()
+            while runner.app["prompts"]:
+                await asyncio.sleep(0.01)
+        await runner.cleanup()
+
+    asyncio.run(conversation())
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 # ---- as a process

@@ -114,3 +114,22 @@ def test_replicas_come_up_come_back_and_end_with_the_command(tmp_path):
     for pid in (back["pid"], second["pid"]):
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_a_build_of_vllm_under_another_name_is_started_as_a_module(tmp_path):
+    """The name of its package is all that tells it from vLLM itself; its own command fails at that name."""
+    place = tmp_path / "site" / "vllm" / "entrypoints" / "openai"
+    place.mkdir(parents=True)
+    (place / "api_server.py").write_text(VLLM)
+    for name, text in (("vllm", "exit 1"), ("python", f'exec {sys.executable} "$@"')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    (port,) = free_ports(1)
+    env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(tmp_path / "site")}
+    script = launch_script(teacher(f"http://127.0.0.1:{port}/v1"))
+    process = subprocess.Popen(["bash", "-c", script], env=env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        assert asked(port)["argv"][:2] == ["--model", "org/coder 7B"]
+    finally:
+        process.terminate()
+        process.wait(timeout=20)

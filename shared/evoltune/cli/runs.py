@@ -9,7 +9,7 @@ import argparse
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from evoltune.recipe import load_recipe
 from evoltune.rows.storage import is_address
 from evoltune.run import queries
 from evoltune.run.lock import is_locked
-from evoltune.run.paths import CHECKPOINT, METRICS, RECIPE, REPORT, RUN_LOCK, STORE, user_path
+from evoltune.run.paths import CHECKPOINT, METRICS, RECIPE, REPORT, RUN_LOCK, SLURM, STORE, user_path
 from evoltune.run.publish import fetch, publish
 from evoltune.run.store import Store
 from evoltune.terminal import console, printable
@@ -83,10 +83,16 @@ def _watch(args: argparse.Namespace) -> None:
         console().print(view(args.run, history))
         return
     with Live(view(args.run, history), refresh_per_second=4, console=console()) as live:
-        while not history[-1][1].finished:
+        while not _is_over(args.run, history):
             time.sleep(args.every_s)
             history.append((time.monotonic(), snapshot(args.run)))
             live.update(view(args.run, history))
+
+
+def _is_over(folder: Path, history: Sequence[tuple[float, Snapshot]]) -> bool:
+    """Whether the run is finished, or whoever was seen at work on it has gone. Slurm starts each stage as a job of its own."""
+    now, was_alive = history[-1][1], len(history) > 1 and history[-2][1].alive
+    return now.finished or (was_alive and not now.alive and not (folder / SLURM).is_dir())
 
 
 def snapshot(folder: Path) -> Snapshot:

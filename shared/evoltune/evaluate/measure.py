@@ -55,7 +55,7 @@ def evaluate(
     refuse_twice(recipe.eval.suites, recipe.domain)
     suites = [load_suite(name, data, domain=recipe.domain) for name in recipe.eval.suites]
     known = training_data(model, suites, allow_uncertified)
-    source = find_model(model, recipe.eval)
+    source = find_model(model, recipe.eval, recipe.train.model_revision if baseline else "main")
     limited = [suite.first(recipe.eval.limit) for suite in suites]
     with models_kept():
         measured = {s.name: _measure_suite(recipe, s, model, source, out, baseline=baseline) for s in limited}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.errors import EvoltuneError
-from evoltune.models.locate import locate_model
+from evoltune.models.locate import ModelRef, download_model, locate_model
 from evoltune.models.proof import read_template
 from evoltune.recipe import Eval
 from evoltune.record import digest
@@ -104,8 +104,11 @@ Engine = Callable[[Batches, GenerationSettings, ModelSource, Save], dict[str, An
 """A backend: generates the batches and returns the template proof."""
 
 
-def find_model(model: str, chosen: Eval | None = None) -> ModelSource:
-    """The files of a checkpoint, local model, hub id or packaged model; for `engine: http`, a server's model name."""
+def find_model(model: str, chosen: Eval | None = None, revision: str = "main") -> ModelSource:
+    """The files of a checkpoint, local model, hub id or packaged model; for `engine: http`, a server's model name.
+
+    `revision`: that of a hub id; an adapter names its base's own.
+    """
     if chosen and chosen.engine == "http":
         return ModelSource(
             model=model, endpoint=chosen.endpoint or "", api_key_env=chosen.api_key_env or "",
@@ -113,13 +116,13 @@ def find_model(model: str, chosen: Eval | None = None) -> ModelSource:
         )  # fmt: skip
     folder, gpus_each = user_path(model), chosen.gpus_each if chosen else 1
     adapter = folder / "adapter_config.json"
-    checkpoint = str(folder) if read_template(folder) else ""
+    template = read_template(folder)
+    checkpoint = str(folder) if template else ""
     if not adapter.is_file():
-        base = str(locate_model(model))
+        base = _weights(ModelRef(model, revision))
         mark = fingerprint(Path(base)) or digest(base)
         return ModelSource(model=base, tokenizer=base, checkpoint=checkpoint, fingerprint=mark, gpus_each=gpus_each)
-    named = str(json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"])
-    base = str(locate_model(named))
+    base = _weights(template.base if template else _base_of(adapter))
     tokenizer = str(folder) if (folder / "tokenizer_config.json").is_file() else base
     mark = digest([fingerprint(folder), fingerprint(Path(base)) or base])
     return ModelSource(
@@ -130,6 +133,17 @@ def find_model(model: str, chosen: Eval | None = None) -> ModelSource:
         fingerprint=mark,
         gpus_each=gpus_each,
     )
+
+
+def _base_of(adapter: Path) -> ModelRef:
+    config = json.loads(adapter.read_text(encoding="utf-8"))
+    return ModelRef(str(config["base_model_name_or_path"]), config.get("revision") or "main")
+
+
+def _weights(model: ModelRef) -> str:
+    """A folder or a hub id. Generators load by it alone, so another revision than the hub's own choice is downloaded here."""
+    found = locate_model(model.name)
+    return str(found if isinstance(found, Path) or model.revision == "main" else download_model(model))
 
 
 def fingerprint(folder: Path) -> str:

@@ -104,7 +104,13 @@ def open_model(checkpoint: str | Path) -> ChatModel:
     from transformers import AutoTokenizer
 
     dtype = torch_dtype(precision_of("auto"))
-    tokenizer = AutoTokenizer.from_pretrained(place)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(place)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise TrainingError(
+            f"{checkpoint}: no tokenizer loads from there ({reason}): give the folder of a finished checkpoint or of a model"
+        ) from error
     template = check_golden(Path(place), tokenizer) or Template(
         template="chat", stop=stop_of("chat", tokenizer), base=ModelRef(str(checkpoint))
     )

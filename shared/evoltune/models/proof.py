@@ -74,12 +74,20 @@ def read_template(folder: Path) -> Template | None:
             template=raw["template"],
             stop=Stop(token=raw["stop_token"], id=raw["stop_id"]),
             system_prompt=raw["system_prompt"],
-            base=ModelRef(raw["base"], raw["base_revision"]),
+            base=ModelRef(_folder_of_base(folder) or raw["base"], raw["base_revision"]),
             golden=tuple((g["messages"], g["ids"]) for g in raw["golden"]),
             clock=datetime.fromisoformat(raw["clock"]) if raw.get("clock") else None,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{path}: damaged ({error!r}): save the checkpoint again") from error
+
+
+def _folder_of_base(folder: Path) -> str:
+    """Where an adapter's base was when it was trained; "" for a base of the hub, and where that folder is gone: it is then looked
+    for by the recipe's name, from the working directory."""
+    adapter = folder / "adapter_config.json"
+    name = json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"] if adapter.is_file() else ""
+    return str(name) if name and Path(name).is_absolute() and Path(name).is_dir() else ""
 
 
 def check_golden(folder: Path, tokenizer: Any) -> Template | None:

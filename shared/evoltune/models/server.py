@@ -14,7 +14,7 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -121,7 +121,11 @@ async def _answered(request: web.Request, read: Callable[[Any, str], Asked], for
     envelope = {"id": f"{form.prefix}-{uuid.uuid4().hex}", "created": int(time.time()), "model": request.app["name"]}
     with _submitted(request.app, jobs, asked.choices) as events:
         if asked.is_streamed:
-            return await _streamed(request, form, envelope, asked, events, len(jobs))
+            response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
+            with suppress(ConnectionResetError):  # the client has left
+                await response.prepare(request)
+                await _stream(response, form, envelope, asked, events, len(jobs))
+            return response
         replies = {i: piece async for i, piece in _until_done(events, len(jobs)) if isinstance(piece, Reply)}
     choices = [form.choice(i, replies[i], model.tokenizer) for i in sorted(replies)]
     usage = _usage(list(replies.values()), asked.choices)
@@ -244,12 +248,9 @@ def _text_logprobs(found: Sequence[TokenLogprob], tokenizer: Any) -> dict[str, A
     }  # fmt: skip
 
 
-async def _streamed(
-    request: web.Request, form: _Form, envelope: Mapping[str, Any], asked: Asked, events: Any, count: int
-) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
-    await response.prepare(request)
-
+async def _stream(
+    response: web.StreamResponse, form: _Form, envelope: Mapping[str, Any], asked: Asked, events: Any, count: int
+) -> None:
     async def send(choices: list[dict[str, Any]], usage: dict[str, int] | None = None) -> None:
         chunk: dict[str, Any] = {**envelope, "object": form.chunk, "choices": choices}
         if asked.has_usage:
@@ -274,7 +275,6 @@ async def _streamed(
         await response.write(f"data: {json.dumps(message)}\n\n".encode())
     await response.write(b"data: [DONE]\n\n")
     await response.write_eof()
-    return response
 
 
 # ---- vLLM

@@ -23,7 +23,7 @@ from evoltune.models.card import write_card
 from evoltune.models.load import gathered
 from evoltune.models.template import Stop
 from evoltune.rows.files import file_digest, write_json
-from evoltune.run.paths import CERTIFICATE, MANIFEST, TEMPLATE
+from evoltune.run.paths import CERTIFICATE, MANIFEST, TEMPLATE, user_path
 from evoltune.train.job import Job
 from evoltune.train.sft.examples import Counts
 from evoltune.train.step_checkpoints import latest_step
@@ -131,9 +131,10 @@ def _publish(
     }
     (staging / TEMPLATE).write_text(json.dumps(template), encoding="utf-8")
     adapter = staging / "adapter_config.json"
-    if adapter.is_file():  # it names its base as the recipe does, not as a folder of this machine
+    if adapter.is_file():  # it names its base as the recipe does, not as a folder of the hub's cache
         config = json.loads(adapter.read_text(encoding="utf-8"))
-        config["base_model_name_or_path"] = train.model_name_or_path
+        own = user_path(train.model_name_or_path)
+        config["base_model_name_or_path"] = str(own.absolute()) if own.is_dir() else train.model_name_or_path
         adapter.write_text(json.dumps(config, indent=1), encoding="utf-8")
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     manifest = {
