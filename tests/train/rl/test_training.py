@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from statistics import fmean
+from types import SimpleNamespace
 
 import pytest
 
@@ -152,6 +153,26 @@ def test_a_run_whose_reward_was_sabotaged_is_stopped_while_its_reward_rises(
     rewards = [line["reward"] for line in lines_of(out) if "reward" in line]
     assert rewards[-1] > rewards[0] == 0 and len(rewards) < 60
     assert list((out / "steps").glob("checkpoint-*")) and not (out / "manifest.json").exists()
+
+
+def test_answers_that_could_not_be_judged_stop_the_run_of_which_trl_then_logs_no_reward(rl_recipe, tiny_base, tmp_path):
+    from evoltune.train.job import Watchdog
+    from evoltune.train.rl.callbacks import GuardedRun
+    from evoltune.train.rl.held_out import Measured
+
+    job = Job(kind="rl", recipe=rl_recipe(), base=str(tiny_base), rows="", out=str(tmp_path), fingerprint="")
+    guarded = GuardedRun(job, Watchdog(job), "halves_product", lambda model: Measured())
+    logs = {
+        "reward": None,
+        "completions/mean_length": 8.0,
+        "halves_product/unjudged": 1.0,
+        "halves_product/verifier": None,
+    }
+    for step in (1, 2):
+        guarded.on_log(None, SimpleNamespace(global_step=step, max_steps=9), None, logs=logs, model=None)
+    with pytest.raises(TrainingError, match="100% of the answers or more could not be judged in 3 steps"):
+        guarded.on_log(None, SimpleNamespace(global_step=3, max_steps=9), None, logs=logs, model=None)
+    assert lines_of(tmp_path) == [{"step": step, "length": 8.0, "unjudged": 1.0} for step in (1, 2, 3)]
 
 
 def test_what_cannot_work_is_refused_before_anything_starts(tmp_path):

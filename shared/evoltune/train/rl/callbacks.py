@@ -47,9 +47,9 @@ class GuardedRun(TrainerCallback):  # type: ignore[misc]
         signal.signal(signal.SIGTERM, self._on_signal)
         kept = metrics.up_to(self._path, state.global_step)
         for row in kept:
-            if "reward" in row:
+            if "held_out" not in row:
                 self._guard.step(row)
-            if "held_out" in row:
+            else:
                 self._guard.measured(step=row["step"], solved=row["held_out"], length=row.get("held_out_length", 0.0))
         if self._first:
             metrics.replace(self._path, kept)
@@ -68,14 +68,16 @@ class GuardedRun(TrainerCallback):  # type: ignore[misc]
             self.stopping = control.should_save = control.should_training_stop = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        # Of a step whose answers could all not be judged, TRL logs that the reward is None.
+        if not logs or not any(name in logs for name in NAMES["reward"]):
+            return
         line: dict[str, Any] = {"step": state.global_step}
         for ours, theirs in NAMES.items():
-            value = next((logs[name] for name in theirs if name in logs), None) if logs else None
+            value = next((logs[name] for name in theirs if name in logs), None)
             if value is not None:
                 line[ours] = float(value)
-        if not logs or "reward" not in line:
-            return
-        line |= {part: logs[f"{self._name}/{part}"] for part in PARTS if f"{self._name}/{part}" in logs}
+        parts = {part: logs.get(f"{self._name}/{part}") for part in PARTS}
+        line |= {part: value for part, value in parts.items() if value is not None}
         self._write(line)
         self._stop_if(self._guard.step(line))
         if state.global_step % self._rl.eval_steps == 0 or state.global_step == state.max_steps:
