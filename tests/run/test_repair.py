@@ -60,7 +60,8 @@ CHANGES = [
     "UPDATE answers SET text='another' WHERE rowid=1", "UPDATE records SET body=replace(body, 'task 1', 'task 9')",
     "UPDATE decisions SET reason='' WHERE reason<>''", "UPDATE calls SET texts='[\"better\"]' WHERE rowid=3",
     "UPDATE calls SET usd=0", "UPDATE verdicts SET body=replace(body, 'pass', 'fail')",
-    "INSERT INTO answers VALUES ('x', 'evolve@1', 0, 'm', 'smuggled')",
+    "INSERT INTO answers VALUES ('x', 'evolve@1', 0, 'm', 'smuggled')", "ALTER TABLE answers ADD COLUMN more TEXT",
+    "UPDATE meta SET value='[1' WHERE key='digests'",
 ]  # fmt: skip
 
 

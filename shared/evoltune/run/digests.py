@@ -8,6 +8,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
@@ -25,8 +26,15 @@ def count_row(sums: Sums, table: str, row: Sequence[object]) -> None:
 
 
 def _hash(row: Sequence[object]) -> int:
-    text = "\x1f".join([value if isinstance(value, str) else repr(float(value)) for value in row])  # type: ignore[arg-type]
+    text = "\x1f".join(map(_as_text, row))
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+def _as_text(value: Any) -> str:
+    """A value; an int as the float that SQLite may have made of it. What no run writes (NULL, bytes) counts as something else."""
+    return (
+        value if isinstance(value, str) else repr(value if value is None or isinstance(value, bytes) else float(value))
+    )
 
 
 def scan(db: sqlite3.Connection) -> Sums:
@@ -52,10 +60,13 @@ def load(db: sqlite3.Connection) -> tuple[Sums, str]:
     if row is None:
         save(db, found)
         return found, ""
-    noted: Sums = json.loads(row[0])
+    try:
+        noted: Sums = {table: (int(rows), int(total)) for table, (rows, total) in json.loads(row[0]).items()}
+    except (ValueError, TypeError, AttributeError):
+        return found, "meta: what was written cannot be read"
     wrong = []
     for table in FACTS:
-        (rows, total), (now, total_now) = noted.get(table, [0, 0]), found[table]
+        (rows, total), (now, total_now) = noted.get(table, (0, 0)), found[table]
         if rows != now:
             wrong.append(f"{table}: {now} rows, {rows} were written")
         elif total != total_now:
