@@ -86,6 +86,11 @@ def said_by(model: Path, out: Path, name: str) -> dict[str, str]:
     return {problem: whole(row["text"]) for (problem, _), row in finished_samples(out, settings.key).items()}
 
 
+def engines() -> list[Path]:
+    """vLLM's own processes."""
+    return [place for place in Path("/proc").glob("[0-9]*") if name_of(place).startswith("VLLM")]
+
+
 def name_of(process: Path) -> str:
     try:
         return (process / "cmdline").read_text()
@@ -124,7 +129,7 @@ def test_greedy_texts_are_those_of_transformers_with_and_without_an_adapter(base
     same = [prompt for prompt in PROMPTS if said[prompt] == tuned[prompt]]
     assert len(same) >= 3, (said, tuned)  # it adds an adapter in lower precision, which may decide between two words
     assert not any(said[prompt] == plain[prompt] for prompt in same)
-    assert not [place for place in Path("/proc").glob("[0-9]*") if name_of(place).startswith("VLLM")]
+    assert not engines()
 
 
 def test_a_teacher_in_the_process_draws_each_sample_by_its_own_seed(base):
@@ -142,6 +147,7 @@ def test_a_teacher_in_the_process_draws_each_sample_by_its_own_seed(base):
             return [await asyncio.gather(*(teacher.complete(r) for r in asked)) for _ in range(2)]
 
     first, second = asyncio.run(main())
+    assert not engines()  # the trainer of the same run needs their memory
     assert [reply.texts for reply in first] == [reply.texts for reply in second]
     assert all(len({*reply.texts}) == 3 for reply in first)
     assert all(0 < reply.usage.completion_tokens <= 3 * TOKENS for reply in first)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import sys
 
 import pytest
 
@@ -74,3 +75,29 @@ def test_options_of_the_engine_reach_the_model_and_a_wrong_one_is_named(tiny_bas
     )
     with pytest.raises(TeacherError, match=r"cannot be loaded: .*no_such_option"):
         complete(recipes.Teacher(kind="transformers", model=str(tiny_base), engine={"no_such_option": 1}), "hi")
+
+
+VLLM = """
+import pathlib, types
+class SamplingParams:
+    def __init__(self, **options): pass
+class LLM:
+    def __init__(self, model, **options):
+        core = types.SimpleNamespace(shutdown=lambda: pathlib.Path("ended").touch())
+        self.llm_engine = types.SimpleNamespace(engine_core=core)
+    def chat(self, chats, sampling, use_tqdm):
+        said = types.SimpleNamespace(text="hello", token_ids=[1], finish_reason="stop")
+        return [types.SimpleNamespace(outputs=[said], prompt_token_ids=[1, 2]) for _ in chats]
+"""
+
+
+def test_the_engine_ends_with_the_teacher_so_that_training_has_its_memory(tmp_path, monkeypatch):
+    """vLLM itself: tests/contracts/test_vllm.py; here a stand-in package with what is called of it."""
+    (tmp_path / "vllm.py").write_text(VLLM)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    try:
+        (reply,) = complete(recipes.Teacher(kind="vllm", model="org/model", max_tokens=5), "hi")
+    finally:
+        sys.modules.pop("vllm", None)
+    assert reply.texts == ("hello",) and (tmp_path / "ended").exists()

@@ -11,6 +11,7 @@ Invariant: the event loop never blocks: one batch runs at a time, in a thread.
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
@@ -25,6 +26,8 @@ from evoltune.run.store import Usage
 from evoltune.teacher.protocol import Reply, Request
 
 Generate = Callable[[Sequence[Request]], Sequence[Reply]]
+Loaded = tuple[Generate, Callable[[], None]]
+"""What answers, and what ends it: later stages of the run need its memory."""
 Waiting = tuple[Request, "asyncio.Future[Reply]"]
 COLLECT_S = 0.002  # lets chains that woke at the same time join one batch
 
@@ -44,7 +47,7 @@ async def open_in_process(config: recipes.Teacher) -> AsyncIterator[BatchedTeach
     if config.model.startswith(("/", "./", "../", "~")) and not user_path(config.model).exists():
         raise TeacherError(f"teacher.model: {config.model!r}: no such folder: give the folder of a model, or a hub id")
     try:
-        generate = await asyncio.to_thread(load, config)
+        generate, close = await asyncio.to_thread(load, config)
     except (OSError, ValueError, TypeError, ImportError, RuntimeError) as error:
         first_line = str(error).strip().partition("\n")[0] or type(error).__name__
         raise TeacherError(f"teacher.model: {config.model!r} cannot be loaded: {first_line}") from error
@@ -56,6 +59,7 @@ async def open_in_process(config: recipes.Teacher) -> AsyncIterator[BatchedTeach
         runner.cancel()
         with suppress(asyncio.CancelledError):
             await runner
+        await asyncio.to_thread(close)
 
 
 class BatchedTeacher:
@@ -111,7 +115,7 @@ def _as_chat(request: Request) -> list[dict[str, str]]:
 # ---- Transformers
 
 
-def _load_transformers(config: recipes.Teacher) -> Generate:
+def _load_transformers(config: recipes.Teacher) -> Loaded:
     import torch
     from transformers import AutoTokenizer
 
@@ -124,7 +128,16 @@ def _load_transformers(config: recipes.Teacher) -> Generate:
     if "device_map" not in options:
         model = model.to("cuda" if torch.cuda.is_available() else "cpu")
     with_contiguous_rows(model.eval())
-    return lambda requests: _generate_with_transformers(model, tokenizer, requests)
+    held = [model]
+    del model
+
+    def close() -> None:
+        held.clear()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    return lambda requests: _generate_with_transformers(held[0], tokenizer, requests), close
 
 
 def _generate_with_transformers(model: Any, tokenizer: Any, requests: Sequence[Request]) -> Sequence[Reply]:
@@ -206,7 +219,7 @@ def _until_stop(text: str, stop: Sequence[str]) -> tuple[str, bool]:
 # ---- vLLM
 
 
-def _load_vllm(config: recipes.Teacher) -> Generate:
+def _load_vllm(config: recipes.Teacher) -> Loaded:
     from vllm import LLM, SamplingParams
 
     engine: Any = LLM(model=config.model, **config.engine)
@@ -219,7 +232,7 @@ def _load_vllm(config: recipes.Teacher) -> Generate:
         outputs = engine.chat([_as_chat(r) for r in requests], sampling, use_tqdm=False)
         return [_vllm_reply(o) for o in outputs]
 
-    return generate
+    return generate, engine.llm_engine.engine_core.shutdown
 
 
 def _set_options(request: Request) -> dict[str, float]:
