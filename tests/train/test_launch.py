@@ -18,7 +18,7 @@ from evoltune.evaluate.suites import load_suite
 from evoltune.recipe import load_recipe
 from evoltune.run.lock import is_locked, locked
 from evoltune.train import job
-from evoltune.train.launch import run_trainer, train
+from evoltune.train.launch import failure, run_trainer, train
 
 
 def test_a_job_leaves_a_complete_checkpoint_with_its_proof(trained, losses):
@@ -158,3 +158,11 @@ def test_a_second_trainer_in_one_folder_is_refused_by_name(fine_tune, tmp_path, 
         pytest.raises(StoreError, match=rf"another process.*pid {os.getpid()}"),
     ):
         fine_tune(tmp_path / "out")
+
+
+def test_a_stop_while_the_nodes_wait_is_said_as_a_stop(tmp_path):
+    waiting = job.Job(recipe=load_recipe("smoke/math"), rows="", base="", out=str(tmp_path), fingerprint="")
+    (waiting.own / "heartbeat").write_text("start")
+    (waiting.own / "stop").touch()
+    error = failure(waiting, 143, "the other node")
+    assert error.exit_code == 130 and str(error).startswith("stopped on request before training began; run the same")

@@ -145,11 +145,12 @@ def failure(job: Job, code: int, waited_for: str) -> EvoltuneError:
     said = read_error(job)
     if said is None and shutil.disk_usage(job.folder).free < NO_ROOM_BYTES:  # not even for the rank's error
         said = disk_full(job)
-    error = said or TrainingError(
-        f"the trainer ended with exit code {code} and without a checkpoint: see its last lines above; run the same "
-        "command again to continue"
-    )
-    if (job.own / STOP).exists():
+    is_stopped = (job.own / STOP).exists()
+    how = f"the trainer ended with exit code {code} and without a checkpoint: see its last lines above"
+    if is_stopped:
+        how = "stopped on request" if _has_begun(job.own) else "stopped on request before training began"
+    error = said or TrainingError(f"{how}; run the same command again to continue")
+    if is_stopped:
         error.exit_code = INTERRUPTED
     elif waited_for and said is None and not _has_begun(job.own):
         compute = job.recipe.compute
