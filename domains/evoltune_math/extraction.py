@@ -13,7 +13,7 @@ from dataclasses import replace
 from evoltune.text.responses import final_text
 from evoltune_math.answers.kinds import SEVERAL_VALUES
 from evoltune_math.answers.reading.cleanup import repair_escapes, shorten_blanks, without_emphasis
-from evoltune_math.answers.reading.languages import in_english
+from evoltune_math.answers.reading.languages import in_english, numbers_apart
 from evoltune_math.answers.reading.spoken import predicate
 from evoltune_math.answers.units import known, part
 from evoltune_math.answers.vocabulary import number_in_words
@@ -107,7 +107,10 @@ _STATES = re.compile(r"^#|is|are|=|:|：|是|为|は|est|ist|\bes\b|lautet|ह�
 """What makes a phrase a statement of the answer, also if no formula or number follows at once."""
 _UNIT_AFTER = re.compile(r"[ ~]?(?!in\b)([A-Za-z]{2,12}|g)[²³]?(?![\w/^*-])")
 _EMOJI = re.compile("[✅✔☑✓⭐✨\U0001f300-\U0001faff\ufe0f]\\s*")
-_CLOSING = re.compile(r"(?:i hope it is correct|hope this helps).*$", re.I | re.S)
+_CLOSING = re.compile(
+    r"^(?:i hope it is correct|i? ?hope this helps)[^.!\n]*[.!\n]\s*(?=.*\d)|(?:i hope it is correct|hope this helps).*$",
+    re.I | re.S,
+)
 _CONCLUSION = re.compile(r"\b(?:so|therefore|thus|hence|answer|total|in total|there are)\b[^\n]*$", re.I)
 TRUTH_VALUE = re.compile(
     r"(yes|no|true|false)\s*[,.;:—-]\s*(?:because|since|as|it|the|this|there|they|we|for|so)\b", re.I
@@ -207,7 +210,7 @@ def _last(pattern: re.Pattern[str], text: str, method: str, group: int = 0) -> F
 def _stated(text: str) -> Found | None:
     """The answer that prose states, unless the sentence that has it states others too."""
     text = without_emphasis(_CLOSING.sub("", text).strip())
-    text = text if text.isascii() else _EMOJI.sub("", text)
+    text = numbers_apart(text if text.isascii() else _EMOJI.sub("", text))
     if not text:
         return None
     if "'s " in text or "’s " in text:
@@ -219,9 +222,9 @@ def _stated(text: str) -> Found | None:
     if states_cases(text):
         return Found(text, "bare")
     found = _in_prose(text)
-    return (
-        found if found is None or (found.method == "bare" and not non_math_words(found.text)) else _single(text, found)
-    )
+    if found is None or (found.method == "bare" and not non_math_words(found.text)):
+        return found
+    return _single(text, found)
 
 
 def _single(text: str, found: Found) -> Found:
@@ -229,13 +232,11 @@ def _single(text: str, found: Found) -> Found:
     start, end = sentence_of(text, found.text)
     sentence = in_english(text[start:end])
     span = only(sentence, found.text) if non_math_words(sentence) or "\\" not in sentence else None
-    if span is None:
-        return found
-    if span == SEVERAL and set(WORD.findall(FORMULA.sub("", sentence))) <= {"for", "all"}:
+    if span is None or set(WORD.findall(FORMULA.sub("", sentence))) <= {"for", "all"}:
         return found
     if span == SEVERAL:
         return Found(SEVERAL_VALUES + sentence.strip(), "prose")
-    content = sentence[span[0] : span[1]]
+    content = sentence[slice(*span)]
     if denial := _DENIAL.search(sentence, span[1]):
         sentence = sentence[: denial.start()]
     formula = FORMULA.fullmatch(content)

@@ -31,6 +31,7 @@ _UNIT, _PARTED = re.compile(r"\s?([A-Za-z]{1,8})"), re.compile(r"\s?([A-Za-z]{1,
 _SUBSCRIPT = re.compile(r"_\{?\w+\}?")
 _STEP = re.compile(r"\s?(?:[^\W\d_]+\s|\\?%\s?){0,2}(?:[-+*/×÷·^x]|\\times|\\cdot|\\div)\s?")
 _RESULT = re.compile(r"\s?(?:[^\W\d_]+\s|\\?%\s?){0,2}(?:=|≈|\\approx)\s?")
+_WIDE = str.maketrans("，；：。（）？", ",;:.()?")
 _TOKEN = re.compile(r"[@#]|[^\W\d_]+(?:['’-][^\W\d_]+)*|[,;:()?=+*/<>—–-]|\.(?=\s|$)")
 
 _W = r"(?:[^\W\d_]+(?:['’-][^\W\d_]+)* )"
@@ -45,7 +46,7 @@ _WHOLE = (
 _CIRCUMSTANCE = r"(?:in|after|at|within|during|over|with|for|by|of|on|out of|per|using|given)"
 _SUPPOSITION = r"(?:if|when|since|because|given that|as|assuming|once|where)"
 _CONCLUSION = (
-    r"(?:so(?! that\b)|thus|hence|therefore|leaving|leaves|making|giving|totall?ing|i e|ie|namely|that is|meaning|which means|which makes|which gives"
+    r"(?:so(?! that\b)|thus|hence|therefore|which rounds to|leaving|leaves|making|giving|totall?ing|i e|ie|namely|that is|meaning|which means|which makes|which gives"
     r"|which leaves|for a total of|bringing|resulting|amounting|worth|the (?:final |correct )?answer|the result"
     r"|only|a (?:total|drop|rise|gain|loss|increase|decrease|difference|saving|reduction|profit) of)"
 )
@@ -90,11 +91,12 @@ _TOTAL = re.compile(
 _BREAKDOWN = re.compile(r"#[^@]*?(?:: |including |consisting of |of which )")
 _ASIDE = re.compile(r"\( (?!mod |base )(?=[^()]*[^\W\d_]{2,} )[^()]*@[^()]*\)")
 _DENIED = re.compile(
-    r"\b(?:not|neither|nor|rather than|instead of|as opposed to) (?:# (?:or|and|nor) )*@(?! but (?:also )?#)|\bnot @ but #"
+    r"\b(?:not|neither|nor|rather than|instead of|as opposed to) (?:# (?:or|and|nor) )*@(?! but (?:also )?#)|\bnot @ but #|\b(?:wrong|incorrect|mistaken|erroneous) [^,;:@#]*@ [^#@]*[,;.] .*#"
 )
 _SAID_OF_IT = re.compile(
     r"^(?:[^#]*[,;:] )?@ (?:(?:is|was|are|were|would be|will be) (?!the |our |my |his |her |its |what |left|needed|required|correct|right|in |enough|a |an |not )"
     r"|falls |exceeds |(?:minus|plus|modulo) |(?:short|less) (?!than |of ))|\bwould (?:be|have been|get|have) @ [^#]*(?:had|if|were|using) "
+    r"|^[^@#]*[^\W\d_] [^@#]*@ [^#]*\b(?:if|provided|unless|as long as|assuming) |\b(?:unless|if not) [^@#]*, [^#]*@"
 )
 """A bare value of which the sentence says something else: `9 is greater than ...`, `9 falls short`, `10 minus whatever`."""
 
@@ -215,7 +217,7 @@ def _line(sentence: str, values: list[_Value], here: _Value) -> str:
         parts += [sentence[at : value.first], f" {_HERE if value is here else _OTHER} "]
         at = value.end
     parts.append(sentence[at:])
-    return " ".join(_TOKEN.findall("".join(parts).lower().replace("'s ", " "))) + " "
+    return " ".join(_TOKEN.findall("".join(parts).lower().translate(_WIDE).replace("'s ", " "))) + " "
 
 
 def _is_left_out(line: str, at: int, totals: list[int]) -> bool:

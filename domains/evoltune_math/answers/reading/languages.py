@@ -11,8 +11,8 @@ import re
 # English = Spanish; German; French; Italian; Portuguese; Dutch, Polish; Russian; Hindi, Arabic. `/` parts the phrases.
 _ALPHABETIC = """
 is not = no está/no es/imposible que sea/no son/no vale/no puede ser/no sería; nicht gleich/kann nicht; ce n'est pas/n'est pas/ne sont pas/n'est jamais/ne vaut pas/ne peut pas être;
- non è/non sono/non vale/non può essere/non e'; não é/nao é/nao e/não são/não pode ser/não está/nao está/não esta; to nie; не равно/не равен/не равна/не равняется/не может быть/это не; नहीं है; ليس/ليست
-not = nunca; nicht/niemals/kein/keine/keinen/keineswegs; jamais/pas; mai; não/nao; niet/geen; nie; не/нет/никогда; नहीं; لا يساوي
+ non è/non sono/non vale/non può essere/non e'; não é/nao é/nao e/não são/não pode ser/não está/nao está/não esta; to nie; не равно/не равен/не равна/не равняется/не может быть/это не; नहीं है; وليس/ليس/ليست
+not = nunca; nicht/niemals/kein/keine/keinen/keineswegs; jamais/pas/non; mai; não/nao; niet/geen; nie; не/нет/никогда; नहीं; لا يساوي
 at least = al menos/por lo menos/como mínimo/como minimo/no menos de; mindestens/wenigstens/zumindest/nicht weniger als; au moins/au minimum/pas moins de; almeno/come minimo/non meno di;
  pelo menos/no mínimo/ao menos/não menos de/não menos que; minstens/ten minste/co najmniej; не менее/не меньше/по крайней мере/как минимум/минимум; कम से कम; على الأقل
 at most = como máximo/como maximo/como mucho/a lo sumo/a lo más/no más de/no mas de/hasta; höchstens/hoechstens/maximal/nicht mehr als/bis zu; au plus/tout au plus/au maximum/pas plus de/jusqu'à;
@@ -81,12 +81,14 @@ check = comprobación/comprobando/verificación/verificando; probe/überprüfung
 but not satisfy = no cumple/no satisface/no verifica; erfüllt nicht/erfüllen nicht; ne vérifie pas/ne satisfait pas/ne convient pas; non soddisfa; não satisfaz; voldoet niet/nie spełnia; не удовлетворяет/не подходит
 must still multiply = todavía hay que/falta multiplicar/falta sumar; muss noch/müssen noch/muss man noch/müssen wir noch; il faut encore/il reste à/on doit encore; bisogna ancora; ainda falta/ainda é preciso
 should be = debería ser/debe ser/tiene que ser; sollte/müsste/muss; devrait être/doit être; dovrebbe essere/deve essere; deveria ser/deve ser; moet zijn/powinno być; должно быть
+out of = de cada; ; sur; su; em cada; ; из
 and = y/e; und; et; e; e; en
 but = pero/sino; sondern/aber/jedoch; mais; ma; mas/e sim; maar; а/но
 """
 # The words of scripts without spaces; `+` before a phrase: only behind a number.
 _UNSPACED = """
 is not = 不是/并不是/并非/不为/不等于/不可能是/不会是/不應是/不该是/绝不是
+altogether = 一共有?/总共有?/總共有?/合計で?/全部で/总计/모두
 if = 当(?=[\\s$]*[A-Za-z\\\\])/若(?=[\\s$]*[A-Za-z\\\\])
 is even = 为偶数/是偶数/为奇数/是奇数/が偶数/が奇数
 , wrong. = ，不对/，错了/。不对/。错了
@@ -124,7 +126,7 @@ or so = +的倍数/+の倍数/+의 배수/+の平方根/+的平方根/+分之/+�
 squared = +的平方(?!根)/+の二乗/+の2乗
 halved = +的一半/+の半分/+의 절반
 doubled = +的两倍/+的二倍/+の2倍/+の二倍/+의 두 배
-\\times 10^{3} = +千(?![万萬])/+천(?!만)
+\\times 10^{3} = +千(?![万萬米克卡瓦赫])/+천(?!만)
 \\times 10^{4} = +万/+萬/+만
 \\times 10^{6} = +百万/+百萬/+백만
 \\times 10^{7} = +千万/+千萬/+천만
@@ -135,10 +137,11 @@ doubled = +的两倍/+的二倍/+の2倍/+の二倍/+의 두 배
 _BARE_NUMBER = r"(?=[\s$\\({]*(?:boxed|fbox)?[\s{]*[-\d])"
 """Short words that have other uses are read only right before a number."""
 _BESIDE = {
-    "pas": _BARE_NUMBER, "mai": _BARE_NUMBER, "über": _BARE_NUMBER, "unter": _BARE_NUMBER, "fast": _BARE_NUMBER,
+    "pas": _BARE_NUMBER, "mai": _BARE_NUMBER, "non": _BARE_NUMBER, "über": _BARE_NUMBER, "unter": _BARE_NUMBER, "fast": _BARE_NUMBER,
     "hasta": _BARE_NUMBER, "até": _BARE_NUMBER, "до": _BARE_NUMBER, "maximal": _BARE_NUMBER, "double de": _BARE_NUMBER, "quasi": _BARE_NUMBER,
     "meno": _BARE_NUMBER, "минимум": _BARE_NUMBER, "doble de": _BARE_NUMBER, "la solution": r"(?!\s+to\b)", "juste": r"(?!\s+à)", "o": _BARE_NUMBER,
     **{word: rf"(?<=[\d}}$)] {word})(?=\s)(?!\s*-){_BARE_NUMBER}" for word in ("y", "e", "und", "et", "en")},
+    **{word: rf"(?<=[\d}}$)] {word})(?=\s){_BARE_NUMBER}" for word in ("de cada", "sur", "su", "em cada", "из")},
 }  # fmt: skip
 _NEVER_ALONE = frozenset("consequently is correct answer if also even odd that".split()) | {"the answer"}
 """What says nothing by itself: replaced only in texts that hold another of these words too."""
@@ -176,6 +179,7 @@ _SPACED = re.compile(
     re.I,
 )
 _SCRIPTS = re.compile(r"[⺀-鿿豈-﫿가-힣぀-ヿ]")
+_GLUED = re.compile(r"(?<=[⺀-鿿豈-﫿가-힣぀-ヿ])(?<![第年月日時时点分])(?=\d)")
 _JOINED = [
     (
         re.compile(
@@ -185,6 +189,11 @@ _JOINED = [
     )
     for english, phrase in _SIGNS
 ]
+
+
+def numbers_apart(text: str) -> str:
+    """`text` with a blank before each number that a script without spaces runs into: `需要5本` as `需要 5本`."""
+    return text if text.isascii() else _GLUED.sub(" ", text)
 
 
 def in_english(text: str) -> str:
