@@ -77,6 +77,13 @@ def test_rows_that_were_lost_or_changed_from_outside_are_named(tmp_path, stateme
         assert len(list(store.calls())) == saved.replies >= 20 and store.noted("budget:lost")["calls"] == 2
 
 
+def test_notes_that_are_gone_are_a_damage_beside_rows(tmp_path):
+    changed(written(tmp_path), "DELETE FROM meta")
+    with pytest.raises(StoreError, match=r"damaged \(meta: .* not noted"):
+        Store.open(tmp_path)
+    assert repair(tmp_path).replies >= 20 and problem_of(tmp_path) == ""
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_what_can_be_read_of_a_damaged_file_is_saved(tmp_path, seed):
     written(tmp_path, calls=300)

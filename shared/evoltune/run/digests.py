@@ -54,10 +54,12 @@ def save(db: sqlite3.Connection, sums: Sums) -> None:
 
 
 def load(db: sqlite3.Connection) -> tuple[Sums, str]:
-    """(the sums that hold, what is wrong with the rows or ""). A store that noted none is taken as it is."""
+    """(the sums that hold, what is wrong with the rows or ""). The sums are noted with a store's first row."""
     found = scan(db)
     row = db.execute("SELECT value FROM meta WHERE key=?", (NOTE,)).fetchone()
     if row is None:
+        if any(rows for rows, _ in found.values()):
+            return found, "meta: what was written is not noted there any more"
         save(db, found)
         return found, ""
     try:

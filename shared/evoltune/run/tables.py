@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
+from evoltune.run import digests
+
 TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS records (id TEXT PRIMARY KEY, body TEXT NOT NULL);
@@ -38,8 +40,11 @@ def create(db: sqlite3.Connection) -> None:
     for table, columns in old.items():
         changes += [f"INSERT INTO {table} {_facts(f'old_{table}', columns)}", f"DROP TABLE old_{table}"]
     try:
-        for change in [*changes, "COMMIT"]:
+        for change in changes:
             db.execute(change)
+        if old:
+            digests.save(db, digests.scan(db))  # version 0.1 noted none
+        db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
             db.execute("ROLLBACK")
