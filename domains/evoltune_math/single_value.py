@@ -29,8 +29,11 @@ _ORDINAL = re.compile(r"\s?(?:st|nd|rd|th|\^\{?\\?(?:text\{)?(?:st|nd|rd|th))\b"
 _TUPLE = re.compile(r"[(\[]\s?-?\d[\d./]*(?:[,;]\s?-?\d[\d./]*)+\s?[)\]]")
 _UNIT, _PARTED = re.compile(r"\s?([A-Za-z]{1,8})"), re.compile(r"\s?([A-Za-z]{1,8})(?:,|,?\sand)?\s")
 _SUBSCRIPT = re.compile(r"_\{?\w+\}?")
-_STEP = re.compile(r"\s?(?:[^\W\d_]+\s|\\?%\s?){0,2}(?:[-+*/×÷·^x]|\\times|\\cdot|\\div)\s?")
-_RESULT = re.compile(r"\s?(?:[^\W\d_]+\s|\\?%\s?){0,2}(?:=|≈|\\approx)\s?")
+_OF = r"(?!(?:and|but|or|so|then|while|which|is|are|was|were|has|have|had)\b)"
+_MEASURE = rf"(?:\s?/\s?(?=[^\W\d_]))?(?:{_OF}[^\W\d_]+(?:['’/-][^\W\d_]+)*\.?\s|\\?%\s?){{0,4}}"
+_MONEY = r"(?:\s?\\?[$€£])?"
+_STEP = re.compile(rf"\s?{_MEASURE}(?:[-–−+*/×÷·^x]|\\times|\\cdot|\\div)\s?{_MONEY}")
+_RESULT = re.compile(rf"\s?{_MEASURE}(?:=|≈|\\approx)\s?{_MONEY}")
 _WIDE = str.maketrans("，；：。（）？", ",;:.()?")
 _TOKEN = re.compile(r"[@#]|[^\W\d_]+(?:['’-][^\W\d_]+)*|[,;:()?=+*/<>—–-]|\.(?=\s|$)")
 
@@ -158,9 +161,7 @@ def _is_held(sentence: str, standing: list[_Value], chosen: str) -> bool:
 def sentence_of(text: str, answer: str) -> Span:
     """Where the sentence stands that has the answer's number last."""
     number = _DIGITS.search(answer)
-    at = -1
-    for found in re.finditer(rf"(?<![\d.,]){re.escape(number[0])}(?![\d]|[.,]\d)", text) if number else ():
-        at = found.start()
+    at = _last_place(text, number[0]) if number else -1
     if at < 0:
         return (0, 0)
     formulas = [m.span() for m in FORMULA.finditer(text)]
@@ -176,6 +177,17 @@ def sentence_of(text: str, answer: str) -> Span:
             end = found.end()
             break
     return (start, end)
+
+
+def _last_place(text: str, number: str) -> int:
+    """Where a number stands last that is no part of a longer one; -1 where it does not stand."""
+    at = len(text)
+    while (at := text.rfind(number, 0, at)) >= 0:
+        before, after = text[max(0, at - 1) : at], text[at + len(number) : at + len(number) + 2]
+        is_longer = after[:1].isdigit() or (after[:1] in (".", ",") and after[1:].isdigit())
+        if not is_longer and not before.isdigit() and before not in (".", ","):
+            return at
+    return -1
 
 
 def _numbers(text: str) -> frozenset[str]:
