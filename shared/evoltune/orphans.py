@@ -3,6 +3,7 @@
 end_with_parent(pid)                   # in a child: a thread that ends this process when its parent, `pid`, is gone
 command = module_with_parent("a.b")    # a command that calls the main() of a module in such a child
 command = tethered(["torchrun", ...])  # a command that ends, with all its descendants, when this process is gone
+code = run_tethered(["bash", FILE])    # the same, waited for
 
 A parent-death signal would do for one child. It follows the thread that forked, and does not reach the ranks that torchrun
 or deepspeed start in sessions of their own.
@@ -51,6 +52,17 @@ def module_with_parent(module: str) -> list[str]:
 def tethered(command: Sequence[str]) -> list[str]:
     """The command, started by a small process that ends it with all its descendants when this process is gone."""
     return [sys.executable, "-m", "evoltune.orphans", str(os.getpid()), *command]
+
+
+def run_tethered(command: Sequence[str]) -> int:
+    """Runs a command to its end and returns its exit code. On Ctrl-C, SIGTERM or SIGHUP, too, all its descendants end first."""
+    process = subprocess.Popen(tethered(command))
+    try:
+        return process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
 
 
 def main() -> int:

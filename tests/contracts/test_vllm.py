@@ -177,6 +177,8 @@ def test_the_servers_of_a_recipe_come_up_answer_and_end(base, tmp_path):
         assert len(reply.texts) == 1 and 0 < reply.usage.completion_tokens <= TOKENS
         servers.send_signal(signal.SIGTERM)
         servers.wait(timeout=60)
+        with pytest.raises(OSError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health")
     finally:
         os.killpg(servers.pid, signal.SIGKILL) if servers.poll() is None else None
 

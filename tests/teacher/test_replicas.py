@@ -96,9 +96,7 @@ def test_replicas_come_up_come_back_and_end_with_the_command(tmp_path):
     command = [sys.executable, "-m", "evoltune", "teacher", str(recipe), "--gpus-each", "2"]
     printed = subprocess.run([*command, "--print-launch"], env=env, capture_output=True, text=True, check=True)
     assert "s3cret" not in printed.stdout
-    process = subprocess.Popen(
-        ["bash", "-c", printed.stdout], env=env, stderr=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     try:
         first, second = asked(ports[0]), asked(ports[1])
         assert (first["gpus"], second["gpus"], first["key"]) == ("0,1", "2,3", "s3cret")
@@ -129,7 +127,10 @@ def test_a_build_of_vllm_under_another_name_is_started_as_a_module(tmp_path):
     script = launch_script(teacher(f"http://127.0.0.1:{port}/v1"))
     process = subprocess.Popen(["bash", "-c", script], env=env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
-        assert asked(port)["argv"][:2] == ["--model", "org/coder 7B"]
+        server = asked(port)
+        assert server["argv"][:2] == ["--model", "org/coder 7B"]
     finally:
         process.terminate()
         process.wait(timeout=20)
+    with pytest.raises(ProcessLookupError):
+        os.kill(server["pid"], 0)

@@ -56,6 +56,7 @@ def test_residue_of_the_evolving_prompt_is_found_in_every_disguise(leak):
         "Improve the following paragraph, then explain each change.",
         "Solve for x: 2x + 3 = 7, and show every step.",
         "Why does my query fail?\nI have added a third table to it, and now it returns no rows.",
+        "I have added a third table to my query, and now the original task is harder: how do I list each pair once?",
     ],
 )
 def test_tasks_about_prompts_and_rewriting_are_left_alone(text):

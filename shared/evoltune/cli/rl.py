@@ -10,7 +10,6 @@ is the recipe's: its `reward:` models and its `verify:` limits.
 
 import argparse
 import importlib.util
-import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -22,6 +21,7 @@ from evoltune.dataset.outside_prompts import outside_prompts
 from evoltune.dataset.rl_prompts import VerifiablePrompt, export_prompts, prompts_of_run
 from evoltune.errors import DataError, WorkError
 from evoltune.models.proof import read_template
+from evoltune.orphans import run_tethered
 from evoltune.run.paths import BAND, MANIFEST
 from evoltune.run.run import Run
 from evoltune.train.rl.external import ALGORITHMS, LAUNCH, PROMPTS, VERSIONS, ExternalRL, write_job
@@ -115,7 +115,7 @@ def _rl(args: argparse.Namespace) -> int:
             f"`bash {job.out / LAUNCH}` there"
         )
     options.say(args, facts, [f"starting {script}"])
-    return subprocess.run(["bash", str(script)]).returncode
+    return run_tethered(["bash", str(script)])
 
 
 def _numbers(args: argparse.Namespace, work: Run) -> dict[str, Any]:

@@ -7,7 +7,6 @@ evoltune cassette export RUN FILE                a run's teacher calls as a fixt
 """
 
 import argparse
-import subprocess
 import sys
 from collections import Counter
 
@@ -17,6 +16,7 @@ from evoltune.domain import load_domain
 from evoltune.errors import WorkError
 from evoltune.evolve.loop import evolve
 from evoltune.evolve.open_calls import export_calls, import_results, open_calls
+from evoltune.orphans import run_tethered
 from evoltune.recipe import load_recipe
 from evoltune.run.paths import user_path
 from evoltune.run.store import Store
@@ -48,7 +48,7 @@ def _teacher(args: argparse.Namespace) -> int:
     if args.print_launch:
         print(script, end="")
         return 0
-    return subprocess.run(["bash", "-c", script]).returncode
+    return run_tethered(["bash", "-c", script])
 
 
 def add_batch(parser: argparse.ArgumentParser) -> None:

@@ -244,7 +244,7 @@ class Laws:
         shaped = [(task, text) for task, candidate in _unlike(right) for text in grown(candidate)]
         of_shape = {shape(candidate): (task, candidate) for task, candidate in right}
         shaped += [(task, text) for task, own in [*of_shape.values()][:FORMS] for text in hostile_parts(own)]
-        may_pass = {*near, *(text for _, text in shaped)}
+        may_pass = {*near, *(text for _, text in shaped)} - {text for _, text in tries}
         for task, text in until.over([*tries, *((tasks[0], text) for text in near), *shaped]):
             found = self.judge(self.first, task, text)
             direct = None if found is None else self.verdict(self.first, task, text)

@@ -63,13 +63,13 @@ _PREAMBLE = re.compile(
     rf"|\A\W*i(?: have|'ve)? (?:rewritten|re ?wrote|evolved) (?:the|your|this) (?P<other>{_THING})\b"
 )
 _OWN_NOTE = re.compile(
-    r"(?:\A|\n)[^\w\n]*(?:(?:note|explanation|rationale|changes?(?: made)?|comment)\W+)?(?:here,? )?(?:"
+    r"\n[^\w\n]*(?:(?:note|explanation|rationale|changes?(?: made)?|comment)\W+)?(?:here,? )?(?:"
     r"i(?:['’]ve| have)? (?:added|made|rewrote|rewritten|rephrased|increased|introduced|modified|changed|kept|replaced|included)\b"
     r"|this (?:new |rewritten |revised )?(?:version|prompt|instruction|question|task)(?: now)? (?:adds|introduces|increases|is more|requires more))"
     r"[^\n]{0,160}\b(?:more (?:complex|complicated|challenging|difficult|specific)|harder|complexity|difficulty"
     r"|(?:original|given) (?:prompt|instruction|task|question|problem))\b[^\n]{0,160}\Z"
 )
-"""The teacher's last line, about what it did to the instruction."""
+"""The teacher's last line below the instruction, about what it did to it."""
 _ROLE = re.compile(
     r" (?:act as a prompt|your objective is to (?:rewrite|re write|draw inspiration|create a brand new)|(?:complicate|rewrite|re write) the (?:given|following|above) (?:prompt|instruction)"
     r"|famous ai systems|(?:chatgpt and gpt ?4)|make the (?:prompt|instruction) a bit harder|understood and responded by humans|non text parts such as) "
