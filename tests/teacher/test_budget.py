@@ -108,7 +108,7 @@ async def _session(store, budget, biller, rng, session, *, is_killed=False):
     calls = [asyncio.create_task(teacher.complete(request(rng, session * 100 + i))) for i in range(40)]
     if is_killed and meter.has_caps:
         await asyncio.wait(calls, timeout=rng.random() * 0.02)
-        store.note = store.journal = _written_no_more
+        store.note_cost = store.journal = _written_no_more
         everything = [*calls, *teacher._inner.calls]
         for call in everything:
             call.cancel()
@@ -248,10 +248,10 @@ def test_a_server_that_was_killed_before_its_first_reply_was_used_stays_booked_a
             meter = BudgetMeter(Budget(tokens=100_000), PRICE, store)
             call = asyncio.create_task(meter.pay(small(1), lambda: asyncio.sleep(60)))
             await asyncio.sleep(0)
-            store.note = lambda *args: None  # nothing more is written
+            store.note_cost = lambda *args: None  # nothing more is written
             call.cancel()
             await asyncio.gather(call, return_exceptions=True)
-            del store.note
+            del store.note_cost
 
         asyncio.run(killed())
         meter = BudgetMeter(Budget(tokens=100_000), PRICE, store)

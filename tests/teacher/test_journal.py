@@ -207,11 +207,14 @@ def test_replies_of_one_moment_are_committed_before_they_are_used_and_before_ano
     assert all(committed >= count for committed, count in used)
 
 
-def test_no_call_leaves_once_the_store_keeps_no_more(tmp_path):
+@pytest.mark.parametrize("reserve", [0, 2**20])
+def test_no_call_leaves_once_the_store_keeps_no_more_and_with_a_reserve_none_is_lost(tmp_path, reserve):
     async def main(store):
         attempts, server = Attempts(), Bursts(tmp_path, 4)
         journalled = Journalled(ConcurrencyLimited(Paid(server, attempts), 4), store)
         attempts.before_each = journalled.commit_or_refuse
+        if reserve:
+            store.hold_reserve(reserve)
         store._db.execute("PRAGMA max_page_count=1")  # at least what it has: the disk is full from now on
         long = replace(ONE, messages=(("user", "x" * 100_000),))
         calls = (journalled.complete(replace(long, seed=i, n=1)) for i in range(12))
@@ -221,7 +224,10 @@ def test_no_call_leaves_once_the_store_keeps_no_more(tmp_path):
 
     with Store.open(tmp_path) as store:
         made, results = asyncio.run(main(store))
-        assert made == 4 and all(isinstance(result, StoreError) for result in results)
+        lost = [result for result in results if isinstance(result, StoreError)]
+        assert made == 4 and len(lost) == (8 if reserve else 12)
+    with Store.open(tmp_path) as store:
+        assert len(list(store.calls())) == (4 if reserve else 0)
 
 
 def test_what_has_arrived_is_kept_when_a_run_is_stopped(tmp_path):

@@ -26,10 +26,12 @@ from evoltune.run import digests, tables
 from evoltune.run.encoding import call_json, stored_json, stored_text
 from evoltune.run.lock import take_lock
 from evoltune.run.paths import STORE, STORE_LOCK
+from evoltune.run.reserve import Unsaved
 from evoltune.run.sqlite import Rows, damaged, sqlite_errors
 from evoltune.text.credentials import without_credentials
 
 PAGE = 512  # records read per query by `todo` and `records`
+_SET_NOTE = "INSERT OR REPLACE INTO meta VALUES (?,?)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +109,7 @@ class Store:
     def __init__(self, db: sqlite3.Connection, folder: Path, lock: int | None) -> None:
         self._db, self.folder, self._lock = db, folder, lock
         self._sums: digests.Sums = {}
-        self._held: list[tuple[str | int | float, ...]] = []
-        """Rows of the journal that wait for their commit."""
+        self._unsaved = Unsaved()
 
     # ---- opening
 
@@ -136,7 +137,18 @@ class Store:
             raise
         store = cls(db, folder, lock)
         store._sums = sums
+        try:
+            store._unsaved.take_over(folder)
+            store.commit_held()
+            store._unsaved.close()
+        except BaseException:
+            store.close()
+            raise
         return store
+
+    def hold_reserve(self, size: int) -> None:
+        """From now on replies are kept also when the disk is full, as far as `size` bytes go. Raises StoreError: it is full now."""
+        self._unsaved.hold(self.folder, size)
 
     @classmethod
     def read(cls, folder: Path) -> Store:
@@ -156,6 +168,7 @@ class Store:
                     self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             self._db.close()
+            self._unsaved.close()
             if self._lock is not None:
                 os.close(self._lock)
                 self._lock = None
@@ -172,12 +185,13 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             before = dict(self._sums)
             try:
-                for row in self._held:
+                for row in self._unsaved.calls:
                     self._add("calls", *row)
+                self._db.executemany(_SET_NOTE, self._unsaved.notes.items())
                 yield self._db
                 digests.save(self._db, self._sums)
                 self._db.execute("COMMIT")
-                self._held.clear()
+                self._unsaved.clear()
             except BaseException:
                 self._sums = before
                 if self._db.in_transaction:  # SQLite has rolled back already when the disk is full
@@ -374,7 +388,7 @@ class Store:
         at_once: False: it is committed by `commit_held`, or before that by any other write, so that what is written in this
         order is never found in another.
         """
-        self._held.append((
+        self._unsaved.calls.append((
             key, purpose, model, record, call_json(request), call_json([stored_text(text) for text in texts]),
             usage.prompt_tokens, usage.completion_tokens, usage.usd, call_json(list(truncated)),
         ))  # fmt: skip
@@ -382,10 +396,15 @@ class Store:
             self.commit_held()
 
     def commit_held(self) -> None:
-        """Commits the replies that wait for it, in one transaction."""
-        if self._held:
-            with self._transaction():
+        """Commits the replies that wait for it, in one transaction. Where that fails they go into the reserve; `refused` says why."""
+        if self._unsaved:
+            with self._unsaved.kept_if_refused(), self._transaction():
                 pass
+
+    @property
+    def refused(self) -> StoreError | None:
+        """Why something went into the reserve."""
+        return self._unsaved.refused
 
     def calls(self) -> Iterator[dict[str, Any]]:
         """All journal rows in key order, as dicts (key, purpose, model, record, request, texts, tokens, usd, cut)."""
@@ -408,8 +427,12 @@ class Store:
         """Sets a small JSON value about the run (plans, versions, scores)."""
         self.commit_held()
         with sqlite_errors(self.folder):
-            row = (key, without_credentials(json.dumps(value)))
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", row)
+            self._db.execute(_SET_NOTE, (key, without_credentials(json.dumps(value))))
+
+    def note_cost(self, key: str, value: Any) -> None:
+        """`note` of what calls cost, which goes into the reserve as replies do."""
+        with self._unsaved.kept_if_refused(**{key: without_credentials(json.dumps(value))}):
+            self.note(key, value)
 
     def noted(self, key: str) -> Any:
         row = self.sql("SELECT value FROM meta WHERE key=?", key).fetchone()

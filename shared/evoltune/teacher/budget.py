@@ -139,14 +139,14 @@ class BudgetMeter:
     def _note_wall(self, spent: float) -> None:
         self._till.noted_wall_s = spent
         if self._store is not None:
-            self._store.note(WALL_NOTE, spent)
+            self._store.note_cost(WALL_NOTE, spent)
 
     def close(self) -> None:
         """Records what later sessions of the run continue from."""
         if self.has_caps:
             self._note_lost()
         if self._till.bounded and self._store is not None:
-            self._store.note(BOUNDED_NOTE, self._till.bounded)
+            self._store.note_cost(BOUNDED_NOTE, self._till.bounded)
         if self._budget.wall_s:
             self._note_wall(self._wall_s())
 
@@ -266,7 +266,7 @@ class BudgetMeter:
     def _note_lost(self) -> None:
         """Notes what is spent without a row of the journal, and what is in flight: a session that is killed keeps it."""
         if self._store is not None:
-            self._store.note(LOST_NOTE, vars(self._till.lost + self._till.reserved))
+            self._store.note_cost(LOST_NOTE, vars(self._till.lost + self._till.reserved))
 
     def _exceeded(self, total: Spend) -> str:
         """The name of a cap that `total` would exceed, or ""."""

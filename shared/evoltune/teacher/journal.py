@@ -4,7 +4,7 @@ is a run's journal as a file of JSON lines, and a teacher that replays it.
     evoltune cassette export runs/demo demo.jsonl      then      teacher: {kind: replay, cassette: demo.jsonl}
 
 Invariants: a call that the journal holds is never made again; `kill -9` loses at most the calls in flight, and an ordinary
-stop none: what is in flight then comes home and is committed. Replay answers only what was recorded; a request that is not
+stop or a full disk none: what is in flight then comes home and is committed, or kept in the store's reserve. Replay answers only what was recorded; a request that is not
 on the cassette is an error, never a guess.
 
 What calls cost, those in flight at a kill included, is counted in budget.py.
@@ -157,8 +157,8 @@ class Journalled:
         """Commits what has arrived, before another call leaves. Raises the store's error from the first one on: what it cannot
         keep would be paid for in vain."""
         self.commit()
-        if self._refused is not None:
-            raise self._refused
+        if refused := self._refused or self._store.refused:
+            raise refused
 
     def _end(self, call: _Call, result: Reply | BaseException) -> None:
         del self._in_flight[call.key]

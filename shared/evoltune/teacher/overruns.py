@@ -106,4 +106,4 @@ class Overruns:
 
     def _note(self) -> None:
         if self._store is not None:
-            self._store.note(SERVERS_NOTE, msgspec.to_builtins(self._servers, str_keys=True))
+            self._store.note_cost(SERVERS_NOTE, msgspec.to_builtins(self._servers, str_keys=True))

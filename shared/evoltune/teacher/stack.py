@@ -26,6 +26,10 @@ MAX_STOP_S = 60.0
 """A stopped run waits this long for the calls in flight; batch systems kill it some time after SIGTERM."""
 
 
+BYTES_PER_TOKEN, UNBOUNDED_TOKENS = 16, 8192
+"""Of prompt and reply together, as JSON; the tokens of a reply that nothing bounds."""
+
+
 class ConcurrencyLimited:
     """At most `concurrency` calls at once."""
 
@@ -35,6 +39,12 @@ class ConcurrencyLimited:
     async def complete(self, request: Request) -> Reply:
         async with self._slots:
             return await self._inner.complete(request)
+
+
+def _room_for_flight(config: recipes.Teacher) -> int:
+    """Bytes that the prompts and replies of all calls in flight take, as far as can be foreseen."""
+    texts = config.concurrency * (config.max_tokens or UNBOUNDED_TOKENS) * BYTES_PER_TOKEN
+    return max(2**20, min(2**26, texts))
 
 
 @asynccontextmanager
@@ -58,6 +68,7 @@ async def open_teacher(
         if store is None:
             yield AllSamples(teacher, meter)
             return
+        store.hold_reserve(_room_for_flight(config))
         journalled = Journalled(teacher, store, config.price)
         attempts.before_each = journalled.commit_or_refuse
         stack.push_async_callback(attempts.stop, journalled, min(MAX_STOP_S, config.timeout_s))
