@@ -7,18 +7,23 @@ It does not depend on the reference. It takes time linear in the response.
 """
 
 import re
-from collections import deque
-from dataclasses import replace
 
 from evoltune.text.responses import final_text
 from evoltune_math.answers.kinds import SEVERAL_VALUES
 from evoltune_math.answers.reading.cleanup import repair_escapes, shorten_blanks, without_emphasis
 from evoltune_math.answers.reading.languages import in_english, numbers_apart
-from evoltune_math.answers.reading.spoken import predicate
-from evoltune_math.answers.units import known, part
-from evoltune_math.answers.vocabulary import number_in_words
 from evoltune_math.boxes import Found, boxed, last_box, tagged
 from evoltune_math.claims import NOTHING, claim, stated
+from evoltune_math.conclusions import (
+    LAST_SENTENCE,
+    MAX_SENTENCE,
+    NAMED_VALUES,
+    all_denied,
+    conclusion,
+    in_sentence,
+    last_number,
+    value_after_denial,
+)
 from evoltune_math.formula_choice import about_letter, first_formulas, last_formulas
 from evoltune_math.prose import (
     ALL_REALS,
@@ -30,19 +35,15 @@ from evoltune_math.prose import (
     is_formula,
     is_sentence,
     is_words_only,
+    last_match,
     non_math_words,
     refuses,
-    spelled_number,
     states_cases,
-    without_modifier,
 )
 from evoltune_math.single_value import SEVERAL, only, sentence_of
 
 MAX_TAIL = 40_000  # characters at the end of a response that are searched; answers stand at the end
 MAX_CONCLUSION = 1_000
-MAX_NEAR = 40
-MAX_NUMBERS = 3  # how many are looked at, from the end, if the text denies them
-MAX_SENTENCE = 300  # an answer in words may be a sentence or two
 
 _ABOUT = re.compile(
     r"(?<=[\d}$)]),?\s+(?:or |which is |i\.e\. )?(?:about|roughly|approximately)\s+(?=\$?-?\d[\d.]*\$?$)"
@@ -63,28 +64,12 @@ _NEXT_QUESTION = re.compile(
     r"|\n[^\S\n]*\n(?:find|compute|calculate|determine|evaluate|solve|simplify|what (?:is|are)|how (?:many|much))\b[^\n]*\n\s*\**(?:solution|answer)\b",
     re.I,
 )
-_IN_BRACKETS = re.compile(r"\s*\((?:and )?(?:not|rather than|instead of)\b[^()]*\)$", re.I)
 _ASIDE = re.compile(r"\s*,?\s*\b(?:(?:and )?not|but|rather than|instead of)\b[^,;$\\]*$", re.I)
 """What the end of a sentence denies or doubts: `7, not 5`, `7 but I am not sure`."""
 _DENIAL = re.compile(r",?\s(?:and\s)?(?:not|rather than|instead of|as opposed to)\s", re.I)
 _NOT_ANOTHER = re.compile(r"([\d$}](?:\s[A-Za-z]{1,12})?)\s*,?\s+(?:and\s+)?not\s+[^,;]*\d[^,;]*$", re.I)
 """`7, not 5` at the end of an answer."""
 _CONTRACTED = re.compile(r"(^\W*|[,;.:]\s)(it|that|there)['’]s\b", re.I)
-_DENIED = re.compile(r"(?:\b(?:not|cannot|never|might|may|could)|n['’]t)\s*$", re.I)
-_CLAUSE = re.compile(r",\s+(?:so|and so|thus|hence|therefore)\b[^\d$\\]*", re.I)
-_SAME_AS = re.compile(r"(?<![\d.,])(\d[\d,.]*\s([A-Za-z]{1,8})),?\s(?:or|which is|that is|i\.e\.,?)\s$")
-"""Before the parts of `160 minutes, or 2 hours and 40 minutes`."""
-_NAMED_VALUES = re.compile(
-    r"((?<![A-Za-z\\])[a-z]\s?=\s?-?[\d./]+(?:(?:,|,? and|,? or|\n\s*[-*])\s[a-z]\s?=\s?-?[\d./]+)+)\.?\s*$"
-)
-"""`x = 2, y = 3, and z = 4` at the end."""
-_LISTED = re.compile(r", (?:and|or) |\n\s*[-*]\s")
-_OUT_OF = re.compile(r"(?<![\w.])\d+ (?:[a-z]+ )?(?:out )?of (?:the |these |his |her |their )$")
-"""Before the second number of `12 out of the 30 apples`."""
-_PARTS = re.compile(
-    r"(?<![\d.])(\d[\d,.]*\s([A-Za-z]{1,8})(?:,|\sand|,\sand)?\s\d[\d.]*\s([A-Za-z]{1,8}))(?:\s[a-z]+){0,3}\.?\s*$"
-)
-"""`4 hours and 30 minutes` at the end."""
 _LETTERED = re.compile(r"\(?[A-J][.)]\)?\s-?\$?\d[\w.,/ %$°]{0,40}")
 """An option with its text: `B. 12 apples`."""
 _NOTE = re.compile(r"(\$?-?\d[\d.,/]*\$?)\s*\((?![^()]*\b(?:mod|base)\b)[^()$]*[A-Za-z]{2,} [^()$]*\)\.?$")
@@ -105,7 +90,6 @@ PHRASE = re.compile(
 """`the answer is`, in the languages that models answer in."""
 _STATES = re.compile(r"^#|is|are|=|:|：|是|为|は|est|ist|\bes\b|lautet|है|هو|هي|ответ", re.I)
 """What makes a phrase a statement of the answer, also if no formula or number follows at once."""
-_UNIT_AFTER = re.compile(r"[ ~]?(?!in\b)([A-Za-z]{2,12}|g)[²³]?(?![\w/^*-])")
 _EMOJI = re.compile("[✅✔☑✓⭐✨\U0001f300-\U0001faff\ufe0f]\\s*")
 _CLOSING = re.compile(
     r"^(?:i hope it is correct|i? ?hope this helps)[^.!\n]*[.!\n]\s*(?=.*\d)|(?:i hope it is correct|hope this helps).*$",
@@ -116,20 +100,8 @@ TRUTH_VALUE = re.compile(
     r"(yes|no|true|false)\s*[,.;:—-]\s*(?:because|since|as|it|the|this|there|they|we|for|so)\b", re.I
 )
 _JAPANESE_END = re.compile(r"(?:です|である|だ|입니다|이다)[。.]?$")
-_OPTION = re.compile(
-    r"\b(?i:choice|option|answer)\b[^.\n]{0,40}\bis\s{1,3}\(?(?P<named>[A-J])\)?(?![\w)])"
-    r"|\b(?i:choice|option)\s{1,3}\(?(?P<option>[A-J])\)?(?![\w)])"
-    r"|(?<![\w'])\(?(?P<right>[A-J])\)?\s{1,3}(?:is|must be)\s(?:the\s)?(?:correct|right|answer|only (?:option|choice|answer))\b"
-    r"|(?:^|, |\b(?i:only|so|that|hence|thus|and)\s)\((?P<bracketed>[A-J])\)\s(?=satisf|works|holds|is\b|fits)"
-    r"|^\(?(?P<first>[A-J])\)?,?\s(?:because|since)\b|\b[Ss]o\s(?P<so>[A-J])(?=[.!]?\s*$)"
-    r"|\b(?:is|it['’]?s|be|it|choose|pick|select)\s\(?(?P<last>[B-HJ]|A(?!\s?[a-z]))\)?(?=[.!]?\s*$|[.,;])"
-)
-"""An option that a sentence names: `option B is correct`, `only (C) satisfies both`, `that makes it A`."""
 _VERB = re.compile(r"\b(?:is|are|equals|be|was|will be|becomes)\b\s*:?")
-_VERB_OR_EQUALS = re.compile(r"\b(?:is|are|equals|be)\b|=")
 _FIRST_END = re.compile(r"[!?](?=\s+[A-Z]|\s*$)|\.(?=\s+[A-Z(*]|\s*\n|\s*$)|\n|。")
-_NAME_BEFORE = re.compile(r"\b(?:line|plane|asymptote|axis|equation|solution)\b[^.=]{0,20}?\s([a-z])\s*$")
-"""The letter of `the line y = 3`: there the equation is the answer."""
 _UNIT_POWER = re.compile(r"\b(cm|mm|km|m|in|ft|units?|inches|feet|met(?:er|re)s)\s?\$\^\{?(\d)\}?\$")
 """`cm$^2$`"""
 _IS_ALL = re.compile(r"(?:\b(?:is|are|includes)|:)\s+((?:all|every|any)\s+real\b[^.\n]*)\.?\s*$", re.I)
@@ -140,16 +112,11 @@ _CHECK = re.compile(
 _FOUND_WRONG = re.compile(
     r"\b(?:not|wrong|but|wait|however|instead|mistake|error|incorrect|actually|answer)\b|n['’]t\b|≠|\\ne", re.I
 )
-_RUNS_ON = re.compile(r"\d [a-z]+, (?:(?:minus|plus|times|less)\b.*, )?-?(?:\\?\$)?\d[\d.,]*(?: [a-z]+){0,4}$")
-"""After one value, a clause that goes on to another: `80 dollars, minus the discount, $64`."""
-_TAIL = re.compile(r"-?(?:\\?\$)?\d[\d.,]*(?: [A-Za-z'’]+){4,}")
-"""A number and a tail of words: `$18 every day at the market`."""
 _THEREFORE = re.compile(
     r"(?<=[\d$)}\]A-Za-z])[,;.]?\s+(?:and\s+)?(?:so|thus|hence|therefore)\s+(?=\$?-?\\?[A-Za-z\d({]{1,12}[^A-Za-z]*=|\$|\\\()",
     re.I,
 )
 """Between a formula and the one that follows from it."""
-_LAST_SENTENCE = re.compile(r"(?<=[.!:])\s+(?=[A-Z$\d\\-])")
 
 
 def find(response: str) -> Found | None:
@@ -187,11 +154,6 @@ def _labelled_after(text: str) -> Found | None:
         return None
     is_answer = any(c.isdigit() for c in stated.text) or "\\" in stated.text or _OPTION_LETTER.fullmatch(stated.text)
     return stated if is_answer or len(WORD.findall(stated.text)) == 0 else None
-
-
-def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    found = deque(pattern.finditer(text), maxlen=1)
-    return found[0] if found else None
 
 
 # ---- marked answers --------------------------------------------------------------------------------------------------
@@ -256,7 +218,7 @@ def _in_prose(text: str) -> Found | None:
     if phrase is not None:
         return phrase
     last = text.rstrip().rpartition("\n")[2]
-    if by_cases := next((part for part in (last, _LAST_SENTENCE.split(last)[-1]) if states_cases(part)), None):
+    if by_cases := next((part for part in (last, LAST_SENTENCE.split(last)[-1]) if states_cases(part)), None):
         return Found(by_cases, "bare")
     text = _without_check(text)
     if (reals := _IS_ALL.search(text)) and not is_words_only(reals[1]):
@@ -266,9 +228,9 @@ def _in_prose(text: str) -> Found | None:
         and len(text) <= MAX_SENTENCE
         and not ALL_REALS.match(text)
         and not text.startswith("\\begin{")
-        and (denied := _denied(text, text)) is not None
+        and (refuted := all_denied(text, text)) is not None
     ):
-        return denied
+        return refuted
     end = text[-MAX_SENTENCE:]
     if refuses(end) and any(c.isdigit() for c in end):
         return None
@@ -276,11 +238,11 @@ def _in_prose(text: str) -> Found | None:
     if len(text) <= MAX_SENTENCE and (conclusions := _THEREFORE.split(text)[1:]) and is_bare_answer(conclusions[-1]):
         return _in_prose(conclusions[-1])
     if is_bare_answer(text):
-        if (named := _NAMED_VALUES.search(text, max(0, len(text) - MAX_SENTENCE))) and WORD.search(
+        if (named := NAMED_VALUES.search(text, max(0, len(text) - MAX_SENTENCE))) and WORD.search(
             text, 0, named.start()
         ):
-            return _conclusion(text)
-        return (_in_sentence(text) if is_sentence(text) else None) or Found(text, "bare")
+            return conclusion(text)
+        return (in_sentence(text) if is_sentence(text) else None) or Found(text, "bare")
     formulas = [f for f in FORMULA.finditer(text) if is_formula(f)]
     if formulas:
         concluded = _CONCLUSION.search(text[max(formulas[-1].end(), len(text) - MAX_CONCLUSION) :])
@@ -288,7 +250,7 @@ def _in_prose(text: str) -> Found | None:
             return about
         if concluded is None or not NUMBER.search(concluded[0]):
             return Found(last_formulas(formulas, text), "formula")
-    found = _in_sentence(text)
+    found = in_sentence(text)
     is_short = len(text) <= MAX_SENTENCE and "\n" not in text
     return found or (Found(text, "bare") if is_short else None)
 
@@ -299,68 +261,6 @@ def _without_check(text: str) -> str:
     if check is None or not NUMBER.search(text, 0, check.start()) or _FOUND_WRONG.search(text, check.start()):
         return text
     return text[: check.start() + 1].rstrip("\n")
-
-
-def _in_sentence(text: str) -> Found | None:
-    last = _LAST_SENTENCE.split(text.strip().rpartition("\n")[2])[-1]
-    if (said := predicate(last)) is not None and any(c.isdigit() for c in text):
-        is_value = number_in_words(said) is not None or (last == text.strip() and not refuses(text))
-        if is_value and not any(c.isdigit() for c in said):
-            return Found(last, "bare")
-    said = without_modifier(text)
-    spelled = spelled_number(said)
-    found = _first_sentence(text) or _option(text) or _conclusion(said) or _last_number(said)
-    return found or (Found(spelled, "number") if spelled else None)
-
-
-def _option(text: str) -> Found | None:
-    """The last option that the text names and does not deny."""
-    for found in reversed(deque(_OPTION.finditer(text), maxlen=MAX_NUMBERS)):
-        if not claim(text, *found.span(str(found.lastgroup))).denied:
-            return Found(found[str(found.lastgroup)], "phrase")
-    return None
-
-
-def _last_number(text: str) -> Found | None:
-    """The last number that the text does not deny (`7, not 5`); with its words, where these make it another statement."""
-    denied = None
-    for found in reversed(deque(NUMBER.finditer(text), maxlen=MAX_NUMBERS)):
-        if _OUT_OF.search(text, max(0, found.start() - MAX_NEAR), found.start()):
-            continue
-        said = claim(text, *found.span())
-        if not said.denied:
-            unit = (
-                _UNIT_AFTER.match(text, found.end())
-                if said in (NOTHING, replace(NOTHING, turning=said.turning))
-                else None
-            )
-            if unit and known(unit[1]):  # `72 seconds`, and of `after 72 seconds` the direction too
-                words = said.turning if said.turning.startswith(unit[1]) else f"{unit[1]} {said.turning}".strip()
-                return Found(
-                    f"{found[0].strip()} {words}" if words == unit[1] else f"{found[0].strip()} \\text{{{words}}}",
-                    "number",
-                )
-            return Found(said.of(found[0].strip()), "number")
-        denied = denied or said.of(found[0].strip())
-    return Found(denied, "number") if denied else None
-
-
-def _denied(sentence: str, text: str) -> Found | None:
-    """The last number of a sentence, if the text denies each number that it has there."""
-    at = text.rfind(sentence)
-    numbers = deque(NUMBER.finditer(text, at, at + len(sentence)), maxlen=MAX_NUMBERS)
-    if not numbers or not all(claim(text, *number.span()).denied for number in reversed(numbers)):
-        return None
-    return Found(f"not {numbers[-1][0]}", "number")
-
-
-def _not_but(sentence: str) -> Found | None:
-    """The number that the sentence claims, if it denies another one: `not 3, it is 4`."""
-    numbers = deque(NUMBER.finditer(sentence), maxlen=MAX_NUMBERS)
-    if len(numbers) < 2 or "$" in sentence or "\\" in sentence:
-        return None
-    denied = [claim(sentence, *number.span()).doubt != "" for number in numbers]
-    return _last_number(sentence) if any(denied) and not all(denied) else None
 
 
 def _phrase(text: str, after_box: bool = False) -> Found | None:
@@ -389,9 +289,9 @@ def _phrase(text: str, after_box: bool = False) -> Found | None:
         return Found(sentence.replace(",", "."), "phrase")
     if (note := _NOTE.match(sentence)) and claim(sentence, *note.span(1)) == NOTHING:
         return Found(note[1], "phrase")
-    if (denied := _denied(sentence, text)) is not None:
-        return denied
-    if (chosen := _not_but(sentence)) is not None:
+    if (refuted := all_denied(sentence, text)) is not None:
+        return refuted
+    if (chosen := value_after_denial(sentence)) is not None:
         return chosen
     if is_bare_answer(sentence):
         at = text.find(sentence, last.end())
@@ -406,7 +306,7 @@ def _phrase(text: str, after_box: bool = False) -> Found | None:
         return Found(behind, "phrase") if is_bare_answer(behind) else _in_prose(behind)
     if formulas:
         return Found(stated(sentence, *formulas[-1].span(), formula_content(formulas[-1])), "phrase")
-    return _last_number(sentence) or Found(sentence, "phrase")
+    return last_number(sentence) or Found(sentence, "phrase")
 
 
 def _first_part(tail: str) -> str:
@@ -417,33 +317,3 @@ def _first_part(tail: str) -> str:
             tail = tail[: found.start() + (found[0] == "?")].strip() or tail  # `5?` is no answer
             break
     return _JAPANESE_END.sub("", tail.strip("*").strip())
-
-
-def _first_sentence(text: str) -> Found | None:
-    """`x = 2 or x = 3. Both satisfy the equation.`: an answer, then a remark without a number."""
-    head, _, rest = text.partition(". ")
-    if not rest or re.search(r"[\d$\\]", rest) or len(head) > MAX_SENTENCE or non_math_words(head):
-        return None
-    return Found(head, "bare") if is_bare_answer(head) and not is_words_only(head) else None
-
-
-def _conclusion(text: str) -> Found | None:
-    """The end of the last sentence, after `is` or `=`; several named values, or several parts of one, together."""
-    start = max(0, len(text) - MAX_SENTENCE)
-    if together := _NAMED_VALUES.search(text, start):
-        return Found(_LISTED.sub(", ", together[1]), "phrase")
-    if (parts := _PARTS.search(text, start)) and part(parts[3], parts[2]) is not None:
-        same = _SAME_AS.search(text, start, parts.start())
-        return Found(f"{same[1]} or {parts[1]}" if same and known(same[2]) else parts[1], "phrase")
-    last = text.rstrip(" .\n").rpartition("\n")[2]
-    sentence = re.split(r"\.\s", last)[-1]
-    verb = last_match(_VERB_OR_EQUALS, sentence)
-    if verb is None or _DENIED.search(sentence, 0, verb.start()):
-        return None
-    name = _NAME_BEFORE.search(sentence, 0, verb.start()) if verb[0] == "=" else None
-    behind = _IN_BRACKETS.sub("", _CLAUSE.split(sentence[verb.end() :].strip())[-1])
-    if verb[0] != "are" and (_RUNS_ON.search(behind) or _TAIL.fullmatch(behind)):
-        return None
-    if not (behind and is_bare_answer(behind) and re.search(r"\d", behind)):
-        return None
-    return Found(f"{name[1]} = {behind}" if name else behind, "phrase")

@@ -4,6 +4,7 @@ is_bare_answer("12 apples")  ->  True;    is_sentence("He buys 3 apples a day") 
 """
 
 import re
+from collections import deque
 from itertools import pairwise
 
 from evoltune_math.answers.kinds import Text, Value
@@ -63,6 +64,11 @@ _REFUSING = word_set(
     "i i'm i’m idea unable able impossible possible hard difficult cannot can't can’t not insufficient lack no sorry sorry,"
 )
 """The words without which `_REFUSES` cannot match."""
+
+
+def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    found = deque(pattern.finditer(text), maxlen=1)
+    return found[0] if found else None
 
 
 def non_math_words(text: str) -> list[str]:

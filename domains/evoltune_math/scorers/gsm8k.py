@@ -2,7 +2,7 @@
 
 import re
 
-from evoltune_math.extraction import last_match
+from evoltune_math.prose import last_match
 
 _STRICT = re.compile(r"#### (-?[0-9.,]+)")
 _FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
