@@ -11,15 +11,17 @@ pronoun in the next sentence; an alternative, a condition and a correction name 
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from evoltune_math.answers.opposites import TURNING
-from evoltune_math.answers.reading.languages import FOREIGN, in_english
+from evoltune_math.answers.reading.languages import FOREIGN, TELLING_PAIRS, in_english
 from evoltune_math.answers.units import known
 from evoltune_math.answers.vocabulary import MODIFIERS, SCALES, number_in_words
 from evoltune_math.endings import MAX_ENDING, ending
 from evoltune_math.sentences import HERE, NUMBER, Line, rule, tagged, words_of
 
 MAX_BESIDE = 80  # characters before and after a number that are read
+MAX_REMEMBERED = 16  # claims; several steps ask for the same one
 MAX_NEAR = 5  # words next to a number among which those are that turn it round
 
 _PARTS = {
@@ -89,6 +91,7 @@ _DENIED = _rules(
     "HERE UNIT AS [A DET] WORD? ESTIMATE | HERE UNIT LINK* IS [A DET ADVERB CONCLUDE WORD]{0,3} PARTIAL (?! OF (?! DET ADJ ANSWER)) | HERE UNIT (?:LINK | WORD | BE){0,4} PARTIAL (?! OF (?! DET ADJ ANSWER))",
     "HERE [^HERE END QUESTION CHECK]{0,6}? [END PAUSE AND BUT BE]? [^END NUMBER CHECK]{0,4}? (?:[NEED ADVERB CONCLUDE] TO? PAUSE? BE? | MODAL BE) (?:DIVIDED | [OPERATE FUNCTION POWERED] (?:PRON | DET VALUE)? (?: BY | STOP | TO GIVE))",
     "OPERATE [DET A]? HERE UNIT BY [NUMBER ANYONE LETTER]",
+    "ESTIMATE PAUSE? [AND BUT]? HERE [BE WAS]? DET ANOTHER",
     "A WORD? ESTIMATE (?:WORD DET ANSWER)? [BE EQUALS]+ TRANSPARENT* HERE",
 )
 _OVERTAKEN = _rules(
@@ -123,7 +126,7 @@ _CONDITIONAL = _rules(
     "HERE UNIT [PAUSE AND BUT]+ OTHER UNIT PAUSE? ELSE",
     "ELSE PAUSE? TRANSPARENT* HERE",
     "HERE UNIT PAUSE? [FOR IF] LETTER EQUALS NUMBER [PAUSE AND END]+ OTHER UNIT [FOR IF]",
-    "ANSWER MODAL BE ADV HERE UNIT PAUSE? IF",
+    "ANSWER MODAL BE ADV HERE UNIT PAUSE? IF | HERE UNIT MODAL BE DET? ADJ [ANSWER VALUE GOOD REAL] PAUSE? IF",
     "HERE [^END HERE NUMBER]{0,5}? [AND PAUSE]+ OTHER [BY WORD]+ ANOTHER",
     "IF [^END]{1,9}? HERE UNIT [PAUSE END AND BUT]+ IF [^END HERE NUMBER]{1,6} PAUSE? TRANSPARENT* OTHER",
     "IF [^END]{1,9}? NUMBER UNIT [PAUSE END AND BUT]+ IF [^END HERE NUMBER]{1,6} PAUSE? TRANSPARENT* HERE",
@@ -179,6 +182,8 @@ _SIGN_APART = re.compile(
 )
 """A minus sign with a delimiter or a space of TeX between it and its number; after `- ` an item of a list begins."""
 _EITHER_SIGN = re.compile(r"\$?\s*(?:±|\\pm)\s*\$?\s*$")
+_DECADE = re.compile(r"\b(?:the|mid|low|high|early|late|his|her|their|its)[\s-]+$", re.I)
+"""Before `40s`."""
 _CROSSED = re.compile(r"[\s$)\]}*]*[✗✘❌]")
 _AMOUNT = re.compile(r"-?\\?\$?\s?\d[\d.,/]*(?::\d\d)?(?:\s?\\?%|\^\{?\\circ\}?|°|\sper\s?cent|[kKM]|bn)?")
 _BELOW_ZERO = re.compile(
@@ -283,6 +288,7 @@ class Claim:
 NOTHING = Claim()
 
 
+@lru_cache(MAX_REMEMBERED)
 def claim(text: str, start: int, end: int) -> Claim:
     """What the text before and after a number, text[start:end], says about it."""
     before, after = text[max(0, start - MAX_BESIDE) : start], text[end : end + MAX_BESIDE]
@@ -291,13 +297,17 @@ def claim(text: str, start: int, end: int) -> Claim:
     elif ("±" in before[-8:] or "\\pm" in before[-8:]) and (sign := _EITHER_SIGN.search(before)):
         before = f"{before[: sign.start()]} plus or minus "
     words_before, words_after = _WORD.findall(before.lower()), _WORD.findall(after.lower())
-    if not (before.isascii() and after.isascii() and FOREIGN.isdisjoint(words_before + words_after)) or " o " in after:
+    if not (before.isascii() and after.isascii() and FOREIGN.isdisjoint(words_before + words_after)) or any(
+        pair in after.lower() for pair in TELLING_PAIRS
+    ):
         before, after = in_english(before + "0")[:-1], in_english("0" + after)[1:]
         words_before, words_after = _WORD.findall(before.lower()), _WORD.findall(after.lower())
     tail = in_english("0" + text[end : end + MAX_ENDING])[1:]
     ends = ending(tail, _WRAPPING.sub("", text[start:end]), before)
     if ends.is_denied or ends.value:
         return Claim("not", correction=ends.value)
+    if after[:1] == "s" and text[end - 1] == "0" and _DECADE.search(before):
+        return Claim("perhaps")
     if (before.endswith("~~") and after.startswith("~~")) or _CROSSED.match(after):
         return Claim("not")
     asked = _ASKED_FOR.search(after)

@@ -12,10 +12,13 @@ from evoltune_math.answers.reading.spoken import predicate
 from evoltune_math.answers.units import known, part
 from evoltune_math.answers.vocabulary import number_in_words
 from evoltune_math.boxes import Found
-from evoltune_math.claims import NOTHING, claim
+from evoltune_math.claims import NOTHING, claim, stated
 from evoltune_math.prose import (
+    FORMULA,
     NUMBER,
+    formula_content,
     is_bare_answer,
+    is_formula,
     is_words_only,
     last_match,
     non_math_words,
@@ -31,6 +34,16 @@ MAX_SENTENCE = 300  # an answer in words may be a sentence or two
 _IN_BRACKETS = re.compile(r"\s*\((?:and )?(?:not|rather than|instead of)\b[^()]*\)$", re.I)
 _DENIED = re.compile(r"(?:\b(?:not|cannot|never|might|may|could)|n['’]t)\s*$", re.I)
 _CLAUSE = re.compile(r",\s+(?:so|and so|thus|hence|therefore)\b[^\d$\\]*", re.I)
+_ODDS = re.compile(
+    r"\bodds\b(?P<before>[^.\n\d]{0,60}?)(?P<first>\d{1,9})\$?\s?(?:[-\s]?to[-\s]?|:|\\colon)\s?\$?(?P<second>\d{1,9})(?P<behind>[^\d\n]*)$",
+    re.I,
+)
+_OPTION_WITH_TEXT = re.compile(
+    r"\b(?i:choice|option|answer)\b[^.\n]{0,40}\bis:?\s\(?([A-J])[).]\s?(\$[^$]{1,80}\$|-?\d[\d.,/]*\d?)\.?\s*$"
+)
+_DAY_NAMED = re.compile(
+    r"\b(?:falls on|lands on|is|was|be)\s(?:an?\s)?((?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day)[.!]?\s*$"
+)
 _SAME_AS = re.compile(r"(?<![\d.,])(\d[\d,.]*\s([A-Za-z]{1,8})),?\s(?:or|which is|that is|i\.e\.,?)\s$")
 """Before the parts of `160 minutes, or 2 hours and 40 minutes`."""
 NAMED_VALUES = re.compile(
@@ -45,6 +58,7 @@ _PARTS = re.compile(
 )
 """`4 hours and 30 minutes` at the end."""
 _UNIT_AFTER = re.compile(r"[ ~]?(?!in\b)([A-Za-z]{2,12}|g)[²³]?(?![\w/^*-])")
+_LONE_LETTER = re.compile(r"(?<![\w'])[A-J](?!\w)")
 _OPTION = re.compile(
     r"\b(?i:choice|option|answer)\b[^.\n]{0,40}\bis\s{1,3}\(?(?P<named>[A-J])\)?(?![\w)])"
     r"|\b(?i:choice|option)\s{1,3}\(?(?P<option>[A-J])\)?(?![\w)])"
@@ -64,12 +78,30 @@ _TAIL = re.compile(r"-?(?:\\?\$)?\d[\d.,]*(?: [A-Za-z'’]+){4,}")
 LAST_SENTENCE = re.compile(r"(?<=[.!:])\s+(?=[A-Z$\d\\-])")
 
 
+def odds(text: str) -> Found | None:
+    """The odds that a text ends in: `The odds are 5 to 16`, which is no 5/16."""
+    found = _ODDS.search(text) if "dds" in text else None
+    if found is None or (found["behind"] + found["before"]).lower().count("not"):
+        return None
+    said = f"{found['before']} {found['behind']}".lower()
+    side = "against " if "against" in said else "in favor " if "favo" in said else ""
+    return Found(f"odds {side}{found['first']} to {found['second']}", "phrase")
+
+
+def option_with_text(text: str) -> Found | None:
+    """`The correct choice is (C) $2\\sqrt{3}$.`"""
+    found = _OPTION_WITH_TEXT.search(text)
+    return Found(f"({found[1]}) {found[2]}", "phrase") if found else None
+
+
 def in_sentence(text: str) -> Found | None:
     last = LAST_SENTENCE.split(text.strip().rpartition("\n")[2])[-1]
     if (said := predicate(last)) is not None and any(c.isdigit() for c in text):
         is_value = number_in_words(said) is not None or (last == text.strip() and not refuses(text))
         if is_value and not any(c.isdigit() for c in said):
             return Found(last, "bare")
+    if day := _DAY_NAMED.search(last):
+        return Found(day[1], "phrase")
     said = without_modifier(text)
     spelled = spelled_number(said)
     found = _first_sentence(text) or _option(text) or conclusion(said) or last_number(said)
@@ -78,6 +110,8 @@ def in_sentence(text: str) -> Found | None:
 
 def _option(text: str) -> Found | None:
     """The last option that the text names and does not deny."""
+    if not _LONE_LETTER.search(text):
+        return None
     for found in reversed(deque(_OPTION.finditer(text), maxlen=MAX_NUMBERS)):
         if not claim(text, *found.span(str(found.lastgroup))).denied:
             return Found(found[str(found.lastgroup)], "phrase")
@@ -91,6 +125,8 @@ def last_number(text: str) -> Found | None:
         if _OUT_OF.search(text, max(0, found.start() - MAX_NEAR), found.start()):
             continue
         said = claim(text, *found.span())
+        if not said.denied and "$" not in found[0] and (whole := _formula_around(text, *found.span())):
+            return Found(stated(text, *whole.span(), formula_content(whole)), "formula")
         if not said.denied:
             unit = (
                 _UNIT_AFTER.match(text, found.end())
@@ -106,6 +142,14 @@ def last_number(text: str) -> Found | None:
             return Found(said.of(found[0].strip()), "number")
         denied = denied or said.of(found[0].strip())
     return Found(denied, "number") if denied else None
+
+
+def _formula_around(text: str, start: int, end: int) -> re.Match[str] | None:
+    """The formula of which text[start:end] is only a part."""
+    if "$" not in text and "\\" not in text:
+        return None
+    around = next((f for f in FORMULA.finditer(text) if f.start() <= start and end <= f.end()), None)
+    return around if around is not None and is_formula(around) else None
 
 
 def all_denied(sentence: str, text: str) -> Found | None:

@@ -22,6 +22,8 @@ from evoltune_math.conclusions import (
     conclusion,
     in_sentence,
     last_number,
+    odds,
+    option_with_text,
     value_after_denial,
 )
 from evoltune_math.formula_choice import about_letter, first_formulas, last_formulas
@@ -88,6 +90,21 @@ PHRASE = re.compile(
     re.I | re.M,
 )
 """`the answer is`, in the languages that models answer in."""
+_PHRASE_WORDS = (
+    "ans",
+    "result",
+    "final",
+    "request",
+    "requir",
+    "desir",
+    "want",
+    "sought",
+    "respuesta",
+    "risposta",
+    "resposta",
+    "antwort",
+)
+"""Without one of these in it, a text of ASCII has no such phrase."""
 _STATES = re.compile(r"^#|is|are|=|:|：|是|为|は|est|ist|\bes\b|lautet|है|هو|هي|ответ", re.I)
 """What makes a phrase a statement of the answer, also if no formula or number follows at once."""
 _EMOJI = re.compile("[✅✔☑✓⭐✨\U0001f300-\U0001faff\ufe0f]\\s*")
@@ -211,6 +228,8 @@ def _in_prose(text: str) -> Found | None:
         return Found(marked[1], "phrase")
     if _LETTERED.fullmatch(text):
         return Found(text, "bare")
+    if (marked_by := odds(text) or option_with_text(text)) is not None:
+        return marked_by
     truth = TRUTH_VALUE.match(text)
     if truth and len(text) <= MAX_SENTENCE and "nswer" not in text:
         return Found(truth[1], "phrase")
@@ -265,6 +284,9 @@ def _without_check(text: str) -> str:
 
 def _phrase(text: str, after_box: bool = False) -> Found | None:
     """What follows the last `the answer is`, `Answer:`, `答案是` ...; `after_box`: only what names an answer or a result."""
+    low = text.lower()
+    if text.isascii() and not any(word in low for word in _PHRASE_WORDS):
+        return None
     last = None
     for found in PHRASE.finditer(text):
         if after_box and not _LABEL.match(

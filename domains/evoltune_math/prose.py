@@ -51,7 +51,23 @@ _MODIFIER = re.compile(
     r"(?:,\s(?:which|who|whose|where|one\s(?:at|is|for)|(?:attained|achieved|reached)\s(?:at|when|for))|(?<=more)\sto|\sat\s(?=\$?[a-z]\$?\s?=)|\swith\s(?=\d+\s(?:[a-z]+\s)?(?:left|remaining))|(?<!\bso)(?<!thus)(?<!hence)(?<!and)(?<!then)(?<!that)(?<!,)\s(?:after|before|when|while))\b[^.!?\n]*[.!]?\s*$"
 )
 """The end of a sentence that only says more about what stands before it: `6 days to finish the book, which has 240 pages`."""
-
+_MODIFYING = (
+    "which",
+    "who",
+    "where",
+    "one",
+    "ttained",
+    "achieved",
+    "reached",
+    "more",
+    "at ",
+    "with",
+    "after",
+    "before",
+    "when",
+    "while",
+)
+"""The words without which `_MODIFIER` cannot match."""
 _REFUSES = re.compile(
     r"\bI(?:['’]m| am)? (?:can(?:not|['’]t| not)|could(?: not|n['’]t)|(?:was |am )?(?:unable|not able) to|must|have to) (?:help|solve|determine|answer|find|compute|provide|do|assist|figure|say|tell|give|decline|refuse)"
     r"|\bI (?:do not|don['’]t|did not|didn['’]t) know\b|\bI(?: am|['’]m) not (?:sure|certain)\b|\bno idea\b|\bI (?:give up|refuse)\b|\b(?:unable|not able) to (?:answer|solve|determine|provide|help)"
@@ -98,10 +114,13 @@ def is_bare_answer(text: str) -> bool:
 
 def is_sentence(text: str) -> bool:
     """Whether a text that could be a bare answer is a sentence of words, such as `He buys 3 apples a day`."""
-    if len(non_math_words(text)) > 3 and not re.match("(?:all|every|any) real", text, re.I):
+    words = non_math_words(text)
+    if len(words) > 3 and not re.match("(?:all|every|any) real", text, re.I):
         return True
     if _PRONOUN.match(text) and any(c.isdigit() for c in text):
         return True
+    if not words and "\\" in text:  # a formula that cannot be read is none of its numbers
+        return False
     return is_words_only(text) and len(WORD.findall(to_ascii(text))) > 1
 
 
@@ -164,7 +183,9 @@ def formula_content(found: re.Match[str]) -> str:
 
 def without_modifier(text: str) -> str:
     """The text without a last clause that only says more, if its sentence has a number before it."""
-    more = _MODIFIER.search(text, max(0, len(text) - MAX_MODIFIER))
+    end = text[-MAX_MODIFIER:]
+    may_say_more = any(word in end for word in _MODIFYING)
+    more = _MODIFIER.search(text, max(0, len(text) - MAX_MODIFIER)) if may_say_more else None
     if more is None:
         return text
     start = max(text.rfind(". ", 0, more.start()), text.rfind("\n", 0, more.start())) + 1

@@ -25,7 +25,7 @@ MAYBE = maybe perhaps possibly conceivably; let is say; let us say; let me say; 
 ADVERB = clearly certainly obviously definitely simply just then completely totally really quite plainly still already now surely probably likely
  always about exactly only; of course; not only; not just; not merely; not simply; no doubt; no doubts; without doubt; without a doubt; beyond doubt; beyond a doubt;
  beyond any doubt; none other than; no other than; nothing but; nothing more than; nothing other than; nothing else than; I suppose; I guess; to be; not more and not less; at first glance
-REJECT = except excepting excepts deny denies denied avoid avoiding doubt doubts doubted doubtful unequal suppose supposing assuming strike scrap ignore disregard; disagree with; disagrees with; instead of;
+REJECT = except excepting excepts deny denies denied avoid avoiding doubt doubts doubted doubtful unequal suppose supposing assuming strike scrap ignore disregard; i disagree with; disagree with; disagrees with; instead of;
  rather than; other than; contrary to; anything but; everything but; unequal to; different from; differs from; differ from; far from; by no means; no way; refuse to; refuses to; fail to;
  fails to; failed to; as opposed to
 OPERATE = increase increasing decrease decreasing multiply multiplying multiplied divide dividing divided subtract subtracting subtracted deduct deducting add adding added halve halving doubling tripling squaring cubing increased decreased reduced diminished
@@ -69,7 +69,7 @@ REAL = correct right true actual real exact proper
 GOOD = valid acceptable admissible allowed possible so final required desired case enough; the case; what we want; what we need; what I want
 VALUE = value values number numbers total sum product difference quotient result results
 HOLD = fulfil fulfill fulfils fulfills meet meets work works satisfy satisfies fit fits hold holds solve solves happen happens occur agree agrees match matches qualify qualifies apply applies suffice; check out; checks out; make sense; makes sense
-ESTIMATE = overestimate underestimate placeholder; first approximation; rough approximation; crude approximation; starting guess; ballpark figure; ballpark estimate; working hypothesis; upper bound; lower bound; lower bound; red herring; rough estimate; first guess; first attempt
+ESTIMATE = overestimate underestimate placeholder; first approximation; rough approximation; crude approximation; starting guess; ballpark figure; ballpark estimate; working hypothesis; upper bound; lower bound; lower bound; red herring; rough estimate; first guess; first attempt; first try; second guess; second attempt; initial guess; earlier guess
 FAILS = fails fail; makes no sense; make no sense
 AGAINST = contradicts violates
 PRON = it this these those which
@@ -93,7 +93,7 @@ BUT = but yet though although however whereas while
 INSTEAD = actually wait oops sorry unfortunately hmm oh rather; in fact; in reality; in truth; on reflection; on second look; on closer look; on closer inspection; after rechecking; I meant; I mean; should have been
 TRUTH = truth reality
 CORRECTION = correction edit erratum corrected; let me correct that; let me correct this; let me fix that; correcting that
-RETRACT = ; something went wrong; something is wrong; something must be wrong; ignore the above; disregard the above; scratch that; scratch this; just kidding; on second thought; on second thoughts; strike that; disregard that; ignore that
+RETRACT = ; i disagree; we disagree; i do not agree; we do not agree; i beg to differ; something went wrong; something is wrong; something must be wrong; ignore the above; disregard the above; scratch that; scratch this; just kidding; on second thought; on second thoughts; strike that; disregard that; ignore that
 MAKE = ; make that; make it
 OR = or alternatively
 EITHER = either

@@ -11,6 +11,7 @@ an earlier step before a conclusion (`so`, `for a total of`, `together`), an ope
 
 import re
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from evoltune_math.answers.units import part
 from evoltune_math.claims import claim
@@ -51,42 +52,85 @@ _SUPPOSITION = r"(?:if|when|since|because|given that|as|assuming|once|where)"
 _CONCLUSION = (
     r"(?:so(?! that\b)|thus|hence|therefore|which rounds to|leaving|leaves|making|giving|totall?ing|i e|ie|namely|that is|meaning|which means|which makes|which gives"
     r"|which leaves|for a total of|bringing|resulting|amounting|worth|the (?:final |correct )?answer|the result"
-    r"|only|a (?:total|drop|rise|gain|loss|increase|decrease|difference|saving|reduction|profit) of)"
+    r"|only|an? (?:total|drop|rise|gain|loss|increase|decrease|difference|saving|reduction|profit) of)"
 )
 _START = rf"(?:^|[,;:–—-] (?={_CONCLUSION} )){_LEAD}"
+_NUMBERED = "day|days|step|page|problem|question|part|chapter|grade|room|level|stage|round|case|method|option|equation|figure|table|row|column|line|phase|number"
+_NOT_A_CONCLUSION = "(?!is |are |was |makes |gives |equals |means |leaves |totals |comes |amounts |rounds )"
 _KNOWN_PLACES = (
     # the 16 glasses, each of the 4 friends; not `the 5 is`
-    rf"\b{_DETERMINER} {_WHOLE}{{0,2}}@ (?!{_BE} |and |or |but |to ){_W}",
+    (_DETERMINER, rf"\b{_DETERMINER} {_WHOLE}{{0,2}}@ (?!{_BE} |and |or |but |to ){_W}"),
+    # the 400-meter hurdles
+    ("-", r"@ - [^\W\d_]{2,} "),
     # 6 buses to carry 250 students; not `from 5 to about 9`, `needs 5 to get 9`
-    rf"# (?:{_PLAIN}){{1,5}}(?<!need )(?<!needs )(?<!have )(?<!has )(?<!is )(?<!are )(?<!up )(?<!down )to "
-    rf"(?!(?:about|roughly|exactly|only|just|almost|nearly|every|each|the|a|an|approximately|around|be) ){_PLAIN}{{1,4}}@",
+    (
+        "to",
+        rf"# (?:{_PLAIN}){{1,5}}(?<!need )(?<!needs )(?<!have )(?<!has )(?<!is )(?<!are )(?<!up )(?<!down )to "
+        rf"(?!(?:about|roughly|exactly|only|just|almost|nearly|every|each|the|a|an|approximately|around|be) ){_PLAIN}{{1,4}}@",
+    ),
+    # To carry 80 stones, they need # trucks
+    ("to", rf"{_START}(?:in order )?to {_PLAIN}{{1,4}}@ (?:{_PLAIN}){{1,6}}, (?!and |but |or )[^@,]*#"),
     # After 4 hours John is # miles away; At 12 pages a day, it takes # days
-    rf"{_START}{_CIRCUMSTANCE} (?:(?!{_BE} ){_PLAIN}|# ){{0,6}}@ (?:(?!{_BE} )(?:{_W}|# )){{0,6}}, (?!{_CIRCUMSTANCE} |and |but |or |otherwise |while )[^@]*#",
-    rf"{_START}{_CIRCUMSTANCE} (?:(?!{_BE} ){_PLAIN}){{0,4}}@ {_PLAIN}{{1,8}}#",
-    rf"{_START}@ {_PLAIN}{{1,2}}costs? #",
-    rf"{_START}{_SUPPOSITION} [^,;]*@ [^,;]*, (?!{_SUPPOSITION} |and |but |or |otherwise |else |while )[^@]*#",
+    (
+        _CIRCUMSTANCE,
+        rf"{_START}{_CIRCUMSTANCE} (?:(?!{_BE} ){_PLAIN}|# ){{0,6}}@ (?:(?!{_BE} )(?:{_W}|# )){{0,6}}, (?!{_CIRCUMSTANCE} |and |but |or |otherwise |while )[^@]*#",
+    ),
+    (_CIRCUMSTANCE, rf"{_START}{_CIRCUMSTANCE} (?:(?!{_BE} ){_PLAIN}){{0,4}}@ {_PLAIN}{{1,8}}#"),
+    ("cost|costs", rf"{_START}@ {_PLAIN}{{1,2}}costs? #"),
+    (
+        _SUPPOSITION,
+        rf"{_START}{_SUPPOSITION} [^,;]*@ [^,;]*, (?!{_SUPPOSITION} |and |but |or |otherwise |else |while )[^@]*#",
+    ),
     # The probability of rolling a 6 is #; The sum of 4 and 5 is #
-    rf"(?:^|[,;:] ){_LEAD}(?:{_PLAIN}|(?:# (?:and|to|or) )?# |[-+*/^] ){{1,14}}(?<!is )(?<!are )(?<!was )(?<!has )(?<!have )(?<!gives )@ "
-    rf"(?:{_PLAIN}|(?:and |to |or )?# |[-+*/^] ){{0,14}}?{_BE} (?:exactly |only |therefore |thus |about |approximately )*#",
+    (
+        _BE,
+        rf"(?:^|[,;:] ){_LEAD}(?:{_PLAIN}|(?:# (?:and|to|or) )?# |[-+*/^] ){{1,14}}(?<!is )(?<!are )(?<!was )(?<!has )(?<!have )(?<!gives )@ "
+        rf"(?:{_PLAIN}|(?:and |to |or )?# |[-+*/^] ){{0,14}}?{_BE} (?:exactly |only |therefore |thus |about |approximately )*#",
+    ),
     # the value of x + 1, where x = 3, is #; # , attained at x = 2; # because ...
-    r"# [^;@]*(?:[,(] where|\b(?:since|because|whose|given that|due to|attained|achieved|reached|occurring|which occurs|which happens|as)) (?:(?!so |thus |hence |therefore )[^@;])*@",
-    rf"# {_PLAIN}{{0,4}},? ?(?:when|after|before|once) (?:{_PLAIN}|[=<>+*/-] |#  )*@",
-    r", (?:who|whose|where) [^,;@]*@ [^,;@]*,",
-    rf"# [^;@]*, which {_PLAIN}*@ {_W}?(?:more|fewer|less|times|larger|smaller|higher|lower) ",
-    r"# [^;@]*, which (?!is |are |was |makes |gives |equals |means |leaves |totals |comes |amounts )[^,;@]*@",
-    r"\bwith @ (?:[^\W\d_]+ )?(?:left|remaining|over|to spare)",
-    r"@ (?:would|could) (?:be|have) [^#@]*(?:but|however|yet) .*#",
+    (
+        "where|since|because|whose|given|due|attained|achieved|reached|occurring|which|as",
+        r"# [^;@]*(?:[,(] where|\b(?:since|because|whose|given that|due to|attained|achieved|reached|occurring|which occurs|which happens|as)) (?:(?!so |thus |hence |therefore )[^@;])*@",
+    ),
+    ("when|after|before|once", rf"# {_PLAIN}{{0,4}},? ?(?:when|after|before|once) (?:{_PLAIN}|[=<>+*/-] |#  )*@"),
+    ("who|whose|where", r", (?:who|whose|where) [^,;@]*@ [^,;@]*,"),
+    ("which", rf"# [^;@]*, which {_PLAIN}*@ {_W}?(?:more|fewer|less|times|larger|smaller|higher|lower) "),
+    ("which", rf"# [^;@]*, which {_NOT_A_CONCLUSION}[^,;@]*@"),
+    # # dollars, which is 25% of his salary
+    ("which", rf"# [^;@]*, which (?:is|was|are|were) (?:only |just |about |exactly )?@ of {_DETERMINER} "),
+    ("left|remaining|over|spare", r"\bwith @ (?:[^\W\d_]+ )?(?:left|remaining|over|to spare)"),
+    ("would|could", r"@ (?:would|could) (?:be|have) [^#@]*(?:but|however|yet) .*#"),
     # 15 of the 40, 3 out of 8
-    rf"# {_PLAIN}{{0,2}}?(?:out )?of (?:the |all |a total of )?@",
+    ("of", rf"# {_PLAIN}{{0,2}}?(?:out )?of (?:the |all |a total of )?@"),
     # day 5, to 2 decimal places, divided by 7
-    r"\b(?:day|days|step|page|problem|question|part|chapter|grade|room|level|stage|round|case|method|option|equation|figure|table|row|column|line|phase|number) @ (?!%)(?:[,;:)]|is|are|was|has|had|$)",
-    r"\b(?:divisible by|divided by|multiplied by|multiples? of|factors? of|divisors? of|modulo|mod|base|power of|nearest) @",
-    r"@ (?:decimal places?|significant figures?|decimals?|d p) ",
-    r"\b(?:equation|function|expression|polynomial|inequality|parabola|fraction) @ (?!and |, ).*#",
+    (_NUMBERED, rf"\b(?:{_NUMBERED}) @ (?!%)(?:[,;:)]|is|are|was|has|had|$)"),
+    (
+        "by|multiple|multiples|factor|factors|divisor|divisors|modulo|mod|base|power|nearest",
+        r"\b(?:divisible by|divided by|multiplied by|multiples? of|factors? of|divisors? of|modulo|mod|base|power of|nearest) @",
+    ),
+    ("decimal|decimals|significant|d", r"@ (?:decimal places?|significant figures?|decimals?|d p) "),
+    (
+        "equation|function|expression|polynomial|inequality|parabola|fraction",
+        r"\b(?:equation|function|expression|polynomial|inequality|parabola|fraction) @ (?!and |, ).*#",
+    ),
 )
-_KNOWN = [re.compile(place) for place in _KNOWN_PLACES]
+"""(one of the words without which the place cannot be there, the place)"""
+
+
+def _words(alternatives: str) -> frozenset[str]:
+    """The first words of `(?:in|out of|...)`."""
+    return frozenset(words.split()[0] for words in alternatives.removeprefix("(?:").removesuffix(")").split("|"))
+
+
+_KNOWN = [(_words(words), re.compile(place)) for words, place in _KNOWN_PLACES]
+_REALLY = r"(?:actually|really|in fact|in reality)"
 _BEFORE_CONCLUSION = re.compile(
-    rf"@[^@]*?(?:(?:[,;:.—–-]|and|,? but) {_CONCLUSION} |the (?:final |correct )?(?:answer|result) (?:is|:|=) ).*#"
+    rf"@[^@]*?(?:(?:[,;:.—–-]|and|,? but) {_CONCLUSION} |the (?:final |correct )?(?:answer|result) (?:is|:|=) "
+    rf"|(?:but|however|though) ,? ?(?:{_REALLY} |(?:the|its|his|her|their) (?:correct|actual|right|true|real|proper) |(?:it|that|this|there) (?:is|are|was|were|should be) {_REALLY} )).*#"
+)
+_TO_CONCLUSION = (
+    "so|thus|hence|therefore|which|leaving|leaves|making|giving|total|totalling|totaling|i|ie|namely|that|meaning|for|bringing|resulting|amounting|worth|the|only|a|an"
+    "|but|however|though"
 )
 _TOTAL = re.compile(
     rf"(?:\b(?:a total of|in total|in all|altogether|all together|total :|together|combined),? )(?:{_PLAIN}|[,:] ){{0,6}}@|@ {_PLAIN}{{0,3}}(?:in total|in all|altogether|total|combined|together)\b"
@@ -95,6 +139,14 @@ _BREAKDOWN = re.compile(r"#[^@]*?(?:: |including |consisting of |of which )")
 _ASIDE = re.compile(r"\( (?!mod |base )(?=[^()]*[^\W\d_]{2,} )[^()]*@[^()]*\)")
 _DENIED = re.compile(
     r"\b(?:not|neither|nor|rather than|instead of|as opposed to) (?:# (?:or|and|nor) )*@(?! but (?:also )?#)|\bnot @ but #|\b(?:wrong|incorrect|mistaken|erroneous) [^,;:@#]*@ [^#@]*[,;.] .*#"
+)
+_LEFT_OUT = [
+    (_words(_TO_CONCLUSION), _BEFORE_CONCLUSION),
+    (_words("not|neither|nor|rather|instead|as|wrong|incorrect|mistaken|erroneous"), _DENIED),
+]
+_TOTAL_WORDS = frozenset(("total", "all", "altogether", "together", "combined"))
+_SOLD = re.compile(
+    rf"@ {_PLAIN}{{1,4}}and (?:then |so |thus |therefore |she |he )?(?:makes?|earns?|made|earned|receives?|received|collects?) #"
 )
 _SAID_OF_IT = re.compile(
     r"^(?:[^#]*[,;:] )?@ (?:(?:is|was|are|were|would be|will be) (?!the |our |my |his |her |its |what |left|needed|required|correct|right|in |enough|a |an |not )"
@@ -125,12 +177,11 @@ def only(sentence: str, chosen: str) -> Span | None:
     held = _numbers(chosen)
     if not values or len(values) > MAX_VALUES:
         return None
-    lines = [_line(sentence, values, value) for value in values]
+    said = _Said(sentence, values)
     if len(values) == 1:
-        return SEVERAL if _SAID_OF_IT.search(lines[0]) and _numbers(sentence) == held else None
-    totals = [at for at, line in enumerate(lines) if _TOTAL.search(line)]
-    left_out = [_is_left_out(line, at, totals) for at, line in enumerate(lines)]
-    standing = [v for at, v in enumerate(values) if not left_out[at] and not _is_known(sentence, values, at, lines[at])]
+        return SEVERAL if _SAID_OF_IT.search(said.line(0)) and _numbers(sentence) == held else None
+    left_out = said.left_out()
+    standing = [v for at, v in enumerate(values) if not left_out[at] and not said.is_known(at)]
     if len(standing) > 1:
         standing = [v for v in standing if claim(sentence, v.start, v.end).doubt != "not"]
     if not standing:
@@ -164,9 +215,9 @@ def sentence_of(text: str, answer: str) -> Span:
     at = _last_place(text, number[0]) if number else -1
     if at < 0:
         return (0, 0)
-    formulas = [m.span() for m in FORMULA.finditer(text)]
-    start, end = 0, len(text)
-    for found in _SENTENCE_END.finditer(text):
+    formulas = [m.span() for m in FORMULA.finditer(text)] if "$" in text or "\\" in text else []
+    start, end = text.rfind("\n", 0, at) + 1 if not formulas else 0, len(text)
+    for found in _SENTENCE_END.finditer(text, start):
         if any(a < found.start() and found.end() < b for a, b in formulas) or _ABBREVIATION.search(
             text, 0, found.end()
         ):
@@ -196,9 +247,15 @@ def _numbers(text: str) -> frozenset[str]:
 
 def _values(sentence: str) -> list[_Value]:
     """The values of a sentence; a chain of computation is one, and its operands are no values of their own."""
-    formulas = [m for m in FORMULA.finditer(sentence) if is_formula(m)]
+    has_formulas = "$" in sentence or "\\" in sentence
+    formulas = [m for m in FORMULA.finditer(sentence) if is_formula(m)] if has_formulas else []
     covered = [m.span() for m in formulas]
-    tuples = [m.span() for m in _TUPLE.finditer(sentence) if not any(a <= m.start() < b for a, b in covered)]
+    has_brackets = "(" in sentence or "[" in sentence
+    tuples = [
+        m.span()
+        for m in (_TUPLE.finditer(sentence) if has_brackets else ())
+        if not any(a <= m.start() < b for a, b in covered)
+    ]
     covered += tuples
     spans = [m.span() for m in formulas if any(map(str.isdigit, _SUBSCRIPT.sub("", formula_content(m))))]
     spans += tuples
@@ -222,28 +279,60 @@ def _values(sentence: str) -> list[_Value]:
     return values
 
 
-def _line(sentence: str, values: list[_Value], here: _Value) -> str:
-    """The words of a sentence, with `@` for one value and `#` for the others, single blanks between them."""
-    parts, at = [], 0
-    for value in values:
-        parts += [sentence[at : value.first], f" {_HERE if value is here else _OTHER} "]
-        at = value.end
-    parts.append(sentence[at:])
-    return " ".join(_TOKEN.findall("".join(parts).lower().translate(_WIDE).replace("'s ", " "))) + " "
+class _Said:
+    """What the words of a sentence say about each of its values; the words are read once, and only those places are tried whose
+    words the sentence has."""
+
+    def __init__(self, sentence: str, values: list[_Value]) -> None:
+        self.sentence, self.values = sentence, values
+        starts, ends = [v.first for v in values], [v.end for v in values]
+        self._between = [_tokens(sentence[a:b]) for a, b in zip([0, *ends], [*starts, len(sentence)], strict=True)]
+        self._words = {word for between in self._between for word in between.split()}
+
+    def line(self, here: int) -> str:
+        """The words, with `@` for one value and `#` for the others, single blanks between them."""
+        marks = [_HERE if at == here else _OTHER for at in range(len(self.values))]
+        return "".join(f"{words}{mark} " for words, mark in zip(self._between, [*marks, ""], strict=True))[:-1]
+
+    def left_out(self) -> list[bool]:
+        """Which values stand in brackets, before a conclusion, are a part of a total or denied: no part of any answer."""
+        patterns = [place for words, place in _LEFT_OUT if not words.isdisjoint(self._words)]
+        has_total = not _TOTAL_WORDS.isdisjoint(self._words)
+        if not patterns and not has_total:
+            return [False] * len(self.values)
+        lines = [self.line(at) for at in range(len(self.values))]
+        totals = [at for at, line in enumerate(lines) if has_total and _TOTAL.search(line)]
+        return [
+            _is_aside(line)
+            or any(place.search(line) for place in patterns)
+            or (bool(totals) and at not in totals and (totals[0] > at or _BREAKDOWN.search(line) is not None))
+            for at, line in enumerate(lines)
+        ]
+
+    @cached_property
+    def _places(self) -> list[re.Pattern[str]]:
+        return [place for words, place in _KNOWN if not words.isdisjoint(self._words)]
+
+    def is_known(self, at: int) -> bool:
+        """Whether the sentence makes the value something other than what it states."""
+        result = _numbers(self.sentence[self.values[at].start : self.values[at].end])
+        if any(len(v.operands) > 1 and result < v.operands for v in self.values[at + 1 :]):
+            return True
+        line = self.line(at)
+        return any(place.search(line) for place in self._places) or self._is_sold(at, line)
+
+    def _is_sold(self, at: int, line: str) -> bool:
+        """Whether the value counts what the next one is paid for: `sells 9 eggs and makes $18`."""
+        count, pay = (
+            self.sentence[v.start : v.end] for v in (self.values[at], self.values[min(at + 1, len(self.values) - 1)])
+        )
+        return "$" in pay and "$" not in count and _SOLD.search(line) is not None
 
 
-def _is_left_out(line: str, at: int, totals: list[int]) -> bool:
-    """Whether the value stands in brackets, before a conclusion, is a part of a total or denied: no part of any answer."""
-    is_aside = _ASIDE.search(line) is not None and _OTHER in _ASIDE.sub("", line)
-    if is_aside or _BEFORE_CONCLUSION.search(line) or _DENIED.search(line):
-        return True
-    if not totals or at in totals:
-        return False
-    return totals[0] > at or _BREAKDOWN.search(line) is not None
+def _tokens(text: str) -> str:
+    """The words and signs of a text, with a blank behind each."""
+    return "".join(f"{token} " for token in _TOKEN.findall(text.lower().translate(_WIDE).replace("'s ", " ")))
 
 
-def _is_known(sentence: str, values: list[_Value], at: int, line: str) -> bool:
-    """Whether the sentence makes the value something other than what it states."""
-    result = _numbers(sentence[values[at].start : values[at].end])
-    is_operand = any(len(v.operands) > 1 and result < v.operands for v in values[at + 1 :])
-    return is_operand or any(place.search(line) for place in _KNOWN)
+def _is_aside(line: str) -> bool:
+    return "( " in line and _ASIDE.search(line) is not None and _OTHER in _ASIDE.sub("", line)

@@ -88,6 +88,7 @@ class Named:
 @dataclass(frozen=True)
 class Ratio:
     parts: tuple[Node, ...]
+    odds: str = ""  # `in favor`, `against`, or `odds` where neither is said: 5 to 16 is no 5/16
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,8 @@ class Evaluator:
     def _bigop(self, node: Node) -> Any:
         body, below, above = node.args
         if node.value == "int" and "seq" not in (below.op, above.op):
+            if self.integrating:  # as many points for each of many points: left to SymPy
+                raise NotNumeric("an integral in an integral")
             bounds, outside = [self._bound(below), self._bound(above)], (self.lost, self.integrating)
             self.integrating = True
             area = self.mp.quad(lambda x: self._value_where(node.note, x, body), bounds, maxdegree=7)

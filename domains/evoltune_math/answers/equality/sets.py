@@ -110,7 +110,7 @@ def _matrix_matrix(comparison: Comparison, a: Matrix, b: Matrix) -> bool:
 
 
 def _ratio_ratio(comparison: Comparison, a: Ratio, b: Ratio) -> bool:
-    if len(a.parts) != len(b.parts):
+    if len(a.parts) != len(b.parts) or {a.odds, b.odds} == {"in favor", "against"}:
         return False
     if a.parts == b.parts:
         return True
@@ -122,6 +122,9 @@ def _ratio_ratio(comparison: Comparison, a: Ratio, b: Ratio) -> bool:
 
 
 def _value_ratio(comparison: Comparison, a: Value, b: Ratio) -> bool:
+    if b.odds:
+        favorable = {"in favor": b.parts[:1], "against": b.parts[1:]}.get(b.odds)
+        return favorable is not None and comparison.expressions.equal(div(favorable[0], add(*b.parts)), a.node)
     is_fraction = len(b.parts) == 2 and rational(b.parts[1]) != 0
     return is_fraction and comparison.expressions.equal(div(*b.parts), a.node)
 

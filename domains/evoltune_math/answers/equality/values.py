@@ -8,7 +8,7 @@ from evoltune_math.answers.equality.parameters import equal_up_to_constants
 from evoltune_math.answers.kinds import Answer, Choice, Text, Value
 from evoltune_math.answers.nodes import INF, NEG_INF, Node, has, mul, num, symbols
 from evoltune_math.answers.reading.cleanup import without_spaces
-from evoltune_math.answers.vocabulary import number_in_words
+from evoltune_math.answers.vocabulary import number_in_words, word_set
 
 _MARKUP = re.compile(
     r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|textrm|mbox|emph|operatorname|rm|bf|left|right|displaystyle)\*?(?![A-Za-z])|[{}$*`\"]|\\[,;:! ]|~"
@@ -33,6 +33,10 @@ _SYNONYMS = {
     "infinitely many solutions": "infinitely many", "infinite solutions": "infinitely many", "infinite number": "infinitely many",
     "empty set": "no solution", "emptyset": "no solution", "linear function": "linear",
 }  # fmt: skip
+_KINDS_OF_NUMBER = word_set(
+    "prime composite odd even multiple power root square cube triangular fibonacci perfect factor divisor percentile catalan"
+)
+"""The 40th of these is a number of its own."""
 HOURS = 12  # on a clock's face
 MAX_CANONICAL = 5_000
 MAX_STATEMENT = 100
@@ -154,7 +158,8 @@ def means_empty_set(words: str) -> bool:
 def names_value(words: str, value: Value) -> bool:
     """Whether words name a value: `infinity`, `three`; a symbol or a product of letters spelled as a word."""
     if words.startswith("ordinal "):  # `12th` is 12
-        return value.node == num(int(words.split()[1]))
+        _, place, *noun = words.split()
+        return value.node == num(int(place)) and _KINDS_OF_NUMBER.isdisjoint(noun)
     if words.startswith("time ") and words.endswith(":00"):  # `3 o'clock` is 3
         return value.node == num(int(words[5:-3])) and int(words[5:-3]) <= HOURS
     plain = canonical(words)

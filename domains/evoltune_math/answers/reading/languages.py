@@ -168,8 +168,11 @@ def _telling(phrase: str) -> str:
 
 _PHRASES, _SIGNS = _phrases(_ALPHABETIC), _phrases(_UNSPACED)
 _ENGLISH = {phrase: english for english, phrase in _PHRASES}
+TELLING_PAIRS = (" o ", "no total")
+"""What stands for words that English texts have too."""
 FOREIGN = (
-    frozenset(map(_telling, (p for e, p in _PHRASES if e not in _NEVER_ALONE or not p.isascii()))) - {"o"} | _MARKS
+    frozenset(map(_telling, (p for e, p in _PHRASES if e not in _NEVER_ALONE or not p.isascii()))) - {"o", "total"}
+    | _MARKS
 )
 """Texts without one of these words are returned at once."""
 _SPACED = re.compile(
@@ -203,6 +206,7 @@ def in_english(text: str) -> str:
     if not text.isascii() and _SCRIPTS.search(text):
         for pattern, english in _JOINED:
             text = pattern.sub(english, text)
-    if FOREIGN.isdisjoint(_WORD.findall(text.lower())) and " o " not in text:
+    low = text.lower()
+    if FOREIGN.isdisjoint(_WORD.findall(low)) and not any(pair in low for pair in TELLING_PAIRS):
         return text
     return _SPACED.sub(lambda m: _ENGLISH[" ".join(m[0].lower().replace("’", "'").split())], text)

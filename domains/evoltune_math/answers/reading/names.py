@@ -1,6 +1,6 @@
 """What only names or qualifies an answer: the `x` of `x = 5`, the `AB` of `AB = 4`, the `k \\in \\mathbb{Z}` of `k\\pi`."""
 
-from evoltune_math.answers.nodes import Node, sym, symbols
+from evoltune_math.answers.nodes import Node, sym, symbols, walk
 
 _INTEGER_SETS = frozenset(
     ["Z", "N", "Z+", "N+", "Z^+", "N0", "N_0", "Z*", "N*", "Zgeq0", "Zge0", "Z>0", "Z>=0", "Zgeqslant0", "Q"]
@@ -20,7 +20,9 @@ def is_name(node: Node) -> bool:
     if op == "fn":
         return _is_unknown(node) or (node.value in _NAMING_FUNCTIONS and bool(symbols(node)))
     if op == "bigop":
-        return node.value == "lim"
+        return node.value == "lim" or not any(
+            _is_unknown(n) or (n.op == "sym" and "_" in str(n.value)) for n in walk(node)
+        )
     if op in ("union", "inter", "minus"):
         return all(map(_is_capital, args))
     if op in ("abs", "norm", "deg", "unit"):

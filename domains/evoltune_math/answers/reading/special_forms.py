@@ -55,10 +55,13 @@ _COMPARED = re.compile(
 )
 """`two more than 5`."""
 _SHARE = re.compile(
-    r"((?:[a-z]+-)?[a-z]+(?: [a-z]+)?|\d+/\d+|\\[dt]?frac\{\d+\}\{\d+\}|\d+(?:\.\d+)?\s?\\?%)\s+of\s+(-?\d[\d,]*(?:\.\d+)?)(?:\s+([a-z]+))?",
+    r"((?:[a-z]+-)?[a-z]+(?: [a-z]+)?|\d+/\d+|\\[dt]?frac\{\d+\}\{\d+\}|\d+(?:\.\d+)?\s?(?:\\?%|per\s?cent))\s+of\s+(-?\d[\d,]*(?:\.\d+)?)(?:\s+([a-z]+))?",
     re.I,
 )
 """`two-thirds of 9`, `20% of 50`."""
+_PERCENT = re.compile(r"\s?(?:\\?%|per\s?cent)$", re.I)
+_ODDS = re.compile(r"odds (in favor |against |)(\d{1,9}) to (\d{1,9})")
+"""As extraction writes them: the chances for it to those against it, or the other way round."""
 _CHANCE = re.compile(
     r"(?:an?\s+)?(\d+|[a-z]+)[\s-]+(?:in|out[\s-]of)[\s-]+(\d[\d,]*|[a-z]+(?:[\s-][a-z]+){0,3}?)(?:\s+(?:chances?|probability))?",
     re.I,
@@ -253,12 +256,14 @@ def _share(text: str) -> Answer | None:
     """`two-thirds of 9` and `1/3 of 60 km` as products, `one in 36` as a ratio."""
     found = _SHARE.fullmatch(text) if " of " in text else None
     if found is not None:
-        written = found[1].rstrip("\\% ")
+        written = _PERCENT.sub("", found[1])
         part, whole = _number(written), _number(found[2])
-        part = part / 100 if part is not None and "%" in found[1] else part
+        part = part / 100 if part is not None and written != found[1] else part
         if part is None or whole is None or part.denominator == 1:
             return None
         return Value(num(part * whole) if whole >= 0 else neg(num(-part * whole)), found[3] or "")
+    if text[:5] == "odds " and (found := _ODDS.fullmatch(text)):
+        return Ratio((num(int(found[2])), num(int(found[3]))), odds=found[1].strip() or "odds")
     if " than " in text and (found := _MORE_OF.fullmatch(text)) and (count := _number(found[1])) is not None:
         return Value(num(count), found[2]) if count >= 0 else None
     if text.endswith("zero") and (found := _BELOW_ZERO.fullmatch(text)):

@@ -28,7 +28,11 @@ ROOTS = {"sqrt": None, "Sqrt": None, "root": None, "cbrt": num(3), "fourthroot":
 _INVERTIBLE = word_set("sin cos tan cot sec csc sinh cosh tanh")
 _FACTORS = frozenset([*GREEK, *CONSTANTS, "frac", "dfrac", "tfrac", "sqrt"])
 MAX_FACTORS = 40
-BIG_OPERATORS = {"sum": "sum", "prod": "prod", "int": "int", "lim": "lim", "iint": "int", "oint": "int"}
+_DIFFERENTIALS = {"int": 1, "oint": 1, "iint": 2, "iiint": 3, "oiint": 2}
+"""An integral's command -> how many differentials it takes at most: `\\iint_D f\\,dA` has one."""
+BIG_OPERATORS = frozenset(["sum", "prod", "lim", *_DIFFERENTIALS])
+_BOUNDED_BELOW = frozenset(["max", "min", "gcd", "lcm"])
+"""Functions of several values; of a single one they take the extreme over something that is not written."""
 
 
 def command(cursor: Cursor, name: str) -> Node:
@@ -46,7 +50,7 @@ def command(cursor: Cursor, name: str) -> Node:
     if name in _ACCENTS:
         return _accent(cursor, name)
     if name in BIG_OPERATORS:
-        return big_operator(cursor, BIG_OPERATORS[name])
+        return big_operator(cursor, name)
     if name.startswith("begin:"):
         return environment(cursor, name[6:])
     if name in ("pm", "mp"):
@@ -152,6 +156,10 @@ def function(cursor: Cursor, name: str) -> Node:
         return Node("abs", args)
     if name == "log" and base is not None:
         args = (*args, base)
+    elif base is not None or (name in _BOUNDED_BELOW and len(args) == 1):  # `\\max_{x \\in D} f(x)`
+        args, name = (*args, base or EMPTY), f"?{name}"
+    elif name == "det" and args[0].op == "matrix":
+        return args[0]._replace(note="det")
     node = Node("pow", (const("e"), args[0])) if name == "exp" and len(args) == 1 else fn(name, *args)
     return Node("pow", (node, power)) if power is not None else node
 
@@ -193,13 +201,16 @@ def big_operator(cursor: Cursor, op: str) -> Node:
         signed = cursor.peek().text != "{" and cursor.accept("op", "-") is not None
         bound = neg(cursor.argument()) if signed else cursor.argument()
         below, above = (bound, above) if mark == "_" else (below, bound)
-    if op != "int":
+    if op not in _DIFFERENTIALS:
         body, below = _rename_index(cursor.expression(Bind.SIGNED), below)
         return Node("bigop", (body, below or EMPTY, above or EMPTY), op)
     cursor.integrals += 1
-    body, variable = _integrand(cursor.expression(Bind.SUM - 1))
+    written = cursor.expression(Bind.SUM - 1)
     cursor.integrals -= 1
-    return Node("bigop", (body, below or EMPTY, above or EMPTY), op, variable)
+    body, variables, rest = _integrand(written, _DIFFERENTIALS[op])
+    if rest and not cursor.integrals:
+        raise Unreadable("more differentials than integrals")
+    return product([Node("bigop", (body, below or EMPTY, above or EMPTY), op, " ".join(variables)), *rest])
 
 
 def _rename_index(body: Node, below: Node | None) -> tuple[Node, Node | None]:
@@ -217,15 +228,26 @@ def _rename_index(body: Node, below: Node | None) -> tuple[Node, Node | None]:
     return renamed(body), renamed(below)
 
 
-def _integrand(body: Node) -> tuple[Node, str]:
-    """The integrand without its `dx`, and the variable. Raises `Unreadable` if there is no `dx`."""
-    if body.op == "mul":
-        args = list(body.args)
-        for at in range(len(args) - 1):
-            if args[at] == sym("d") and args[at + 1].op == "sym":
-                rest = args[:at] + args[at + 2 :]
-                return (product(rest) if rest else ONE), str(args[at + 1].value)
+def _integrand(body: Node, most: int) -> tuple[Node, list[str], list[Node]]:
+    """The integrand without its `dx`, at most so many variables, and the factors from the next `dy` on, which is of an integral
+    further out: `\\int\\int x\\,dx\\,dy`. Raises `Unreadable` if there is no `dx`."""
     if body.op == "div":
-        inner, variable = _integrand(body.args[0])
-        return div(inner, body.args[1]), variable
-    raise Unreadable("an integral without its dx")
+        top, variables, rest = _integrand(body.args[0], most)
+        if rest:
+            raise Unreadable("differentials of several integrals in a fraction")
+        return div(top, body.args[1]), variables, rest
+    args = list(body.args) if body.op == "mul" else []
+    variables = []
+    at = 0
+    while at < len(args) - 1:
+        if args[at] != sym("d") or args[at + 1].op != "sym":
+            at += 1
+        elif len(variables) < most:
+            variables.append(str(args[at + 1].value))
+            del args[at : at + 2]
+        else:
+            break
+    if not variables:
+        raise Unreadable("an integral without its dx")
+    inner, rest = (args[:at], args[at:]) if at < len(args) - 1 else (args, [])
+    return (product(inner) if inner else ONE), variables, rest

@@ -109,6 +109,8 @@ def _is_unit(word: str) -> bool:
 
 def with_unit(cursor: Cursor, left: Node) -> Node:
     """All words up to the next separator belong to the unit: `cm^2`, `m/s`, `miles per hour`, `square units`."""
+    if cursor.peek().text[:1] == "-":  # `8\\text{-ish}`
+        raise Unreadable("a word that is glued to a number")
     parts = [cursor.take().text]
     while True:
         token = cursor.peek()
