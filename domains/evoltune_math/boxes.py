@@ -8,8 +8,9 @@ import re
 from dataclasses import dataclass
 
 from evoltune_math.answers.reading.cleanup import closing_brace
-from evoltune_math.claims import NOTHING, claim, unit_after
+from evoltune_math.claims import NOTHING, claim
 from evoltune_math.formulas import part_of, without_boxes
+from evoltune_math.units_behind import unit_after
 
 Box = tuple[int, int, str]  # (start, end, content)
 

@@ -19,6 +19,7 @@ from evoltune_math.answers.units import known
 from evoltune_math.answers.vocabulary import MODIFIERS, SCALES, number_in_words
 from evoltune_math.endings import MAX_ENDING, ending
 from evoltune_math.sentences import HERE, NUMBER, Line, rule, tagged, words_of
+from evoltune_math.units_behind import unit_after
 
 MAX_BESIDE = 80  # characters before and after a number that are read
 MAX_REMEMBERED = 16  # claims; several steps ask for the same one
@@ -201,26 +202,6 @@ _TURNED_BEFORE = re.compile(
     rf"\b((?:{_CARRIED}))(?:(?:\s+[a-z]+)?\s+(?:of|by))?\s+(?:about |exactly |only |a |\\?\$)*[\s$(\\]*$", re.I
 )
 _SPELLED = re.compile(r"(plus|minus|times) ([a-z]+)")
-_MEASURABLE = re.compile(r"(?:[\d\s.+*/^{}-]|,\d{3}(?!\d)|\\(?:[dt]?frac|sqrt|pi|cdot|times)(?![A-Za-z])|\\[,!]){1,80}")
-"""A single number, which may have a unit."""
-_UNIT_AFTER = re.compile(
-    r"(?:\$|\\\)|\*\*)?(?:[ ~]|\\[ ,;!])*(\\(?:text|mathrm|textrm|rm)\s?\{)?[ ~]*((?:(?:square|cubic|sq|cu)\.? )?)(?!in\b)([A-Za-z]{1,12})"
-    r"((?:\s?/\s?|[ ]per[ ])[A-Za-z]{1,12})?\}?(?:\^\{?(-?\d)\}?)?(?![\w/^*-]|[ ~]?\\|[ ](?:and[ ])?\d)(\s*(?:[$.,;)\]]|$))?"
-)
-"""A unit behind a formula or a box, plain or in `\\text{}`."""
-_SCALE_AFTER = re.compile(
-    r"\$?\s?(?:\^\s?\{?\s?\\circ\s?\}?|°|degrees?\s)\s?(?:\\[,; ])?\$?(?:\\(?:text|mathrm|rm)\s?\{\s?)?([CF])(?:elsius|ahrenheit)?(?![A-Za-z])"
-)
-"""The scale of a temperature."""
-_DEGREES_AFTER = re.compile(
-    r"\$?(?:\s?\^\s?\{?\s?\\circ\s?\}?|\s?°|[\s~]*(?:\\text\{\s*)?degrees\b(?! ?(?:below|above|celsius|fahrenheit|of\b)))(?!\s*\\?[A-Za-z]*\{?[CFK]\b)",
-    re.I,
-)
-_SMALLER = "min(?:ute)?s?|sec(?:ond)?s?|inch(?:es)?|in|cents?|ounces?|oz|hours?|days?|months?|cm|grams?|g|meters?|m"
-_PARTS_AFTER = re.compile(
-    rf"\$?\s?\b(hours?|hrs?|min(?:ute)?s?|days?|weeks?|years?|feet|foot|ft|dollars?|pounds?|lbs?|kg|km|m|meters?)\b,?\s(?:and\s)?\$?(\d+(?:\.\d+)?)\$?\s({_SMALLER})\b"
-)
-"""A second part in a smaller unit: `hours and 20 minutes`."""
 _WORD = re.compile(r"[a-z]+")
 _WRAPPING = re.compile(r"\\(?:boxed|text|mathrm)|[{}\s$]")
 _ANYWHERE = words_of(
@@ -370,30 +351,6 @@ def _said(before: str, after: str, answer: str, refused: tuple[str, ...]) -> Cla
     if (lead or tail) and not _is_chosen(tokens, text, answer):
         return Claim(before=lead, after=tail)
     return Claim("perhaps") if _DOUBTED.search(line) else NOTHING
-
-
-def unit_after(text: str, end: int, content: str) -> str:
-    """The unit that follows a number at text[end:], as LaTeX; "" where there is none, or what follows is no known unit."""
-    if any(map(str.isdigit, content)) and (scale := _SCALE_AFTER.match(text, end)):
-        return f"^\\circ\\text{{{scale[1]}}}"
-    if any(map(str.isdigit, content)) and "circ" not in content and _DEGREES_AFTER.match(text, end):
-        return "^\\circ"
-    if parts := _PARTS_AFTER.match(text, end):
-        return f" \\text{{ {parts[1]}}} {parts[2]} \\text{{ {parts[3]}}}"
-    found = (
-        _UNIT_AFTER.match(text[end : end + MAX_BESIDE].replace("²", "^2").replace("³", "^3"))
-        if _MEASURABLE.fullmatch(content) and any(map(str.isdigit, content))
-        else None
-    )
-    if found is None or not known(found[3]):
-        return ""
-    is_letter = len(found[3]) == 1 and not (found[1] or found[4])
-    if is_letter and (
-        found[3] not in "gmshLNJWV" or (found[3] != "g" and found[6] is None)
-    ):  # `\\boxed{5} s` ends there
-        return ""
-    power = f"^{{{found[5]}}}" if found[5] else ""
-    return f" \\text{{ {found[2]}{found[3]}{found[4] or ''}}}{power}"
 
 
 def _alternatives(tokens: Line, text: str) -> Claim:
