@@ -17,7 +17,7 @@ from evoltune.domain_kit.hooks import Hooks
 from evoltune.domain_kit.judging import Allowance, Judged, Laws
 from evoltune.domain_kit.known import laws_of_known
 from evoltune.domain_kit.near_misses import grown
-from evoltune.domain_kit.parts import Parts, hostile_parts, shape
+from evoltune.domain_kit.parts import Parts, hostile_parts, parts_like, shape
 from evoltune.domain_kit.probing import Jobs, Probe
 from evoltune.domain_kit.rewrites import Rewrites
 
@@ -178,3 +178,11 @@ def test_answers_of_one_shape_are_told_apart_from_others():
     assert shape("4 h 18 min") == shape("2 h 46 min 40 s") != shape("42 km") == shape("1.5 GB")
     assert {*hostile_parts("42 km")} >= {"1e999999999 km", "1/0 km"} and [*hostile_parts("red")] == []
     assert [*hostile_parts("p -> q")] == [" -> ".join(["p", "q", *"abcdefghijklmnopqrstuvwxyz"])]
+
+
+def test_values_of_the_answers_shape_are_found_in_the_question():
+    question = "It is 2026-03-01 10:07, and the train of (2026-03-02 9:15) is late by 5 min. When does it leave?"
+    like = parts_like("2026-03-02 09:20", question)
+    assert list(like.values()) == ["2026-03-01 10:07", "2026-03-02 9:15"]
+    assert parts_like("Monday", question) == {}
+    assert parts_like('{"at": 5}', question) == {}

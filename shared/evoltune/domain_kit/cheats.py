@@ -12,7 +12,7 @@ from typing import Any
 from evoltune.domain_kit.findings import Finding, broken, holds, unchecked
 from evoltune.domain_kit.judging import ALWAYS, LATE, MUST_REJECT, Judged, Laws, asked, example
 from evoltune.domain_kit.near_misses import RIGHT_AT_TIMES, UNRELATED, near_misses, other_responses, several_answers
-from evoltune.domain_kit.parts import Parts, is_value, shape
+from evoltune.domain_kit.parts import Parts, is_value, parts_like, shape
 from evoltune.domain_kit.phrases import STOCK, phrases_of
 from evoltune.record import Task, Verdict
 
@@ -151,10 +151,13 @@ class Cheats:
         law, until = "answers changed in one of their parts are rejected", self.laws.time.until(2)
         wrong, of_shape, either, decided = Tally(), Tally(), Tally(), set[str]()
         programs = self.laws.first.jobs.seconds
+        right = _right_texts(self.right)
         for task, _, candidate in until.over(self.right):
             form = shape(candidate)
             for is_open, changes in ((False, self.parts.wrong(candidate)), (True, self.parts.open(candidate))):
                 for kind, text in changes.items():
+                    if text.strip() in right[asked(task)]:
+                        continue
                     told = self.judged.known.get((asked(task), text))
                     if told is not None:
                         decided |= {kind, f"{kind} ({form})"}
@@ -257,8 +260,8 @@ class Cheats:
         ):
             if candidate.strip() != own.strip() and task.reference != other.reference:
                 tally.add("answers to other tasks", task, candidate, self._candidate(task, candidate))
-            for kind, text in _given(task).items():
-                if text.strip() != own.strip():
+            for kind, text in {**_given(task), **parts_like(own, task.instruction)}.items():
+                if text.strip() not in (own.strip(), (task.reference or "").strip()):
                     tally.add(kind, task, text, self._response(task, text))
                     tally.add(f"{kind}, as a candidate", task, text, self._candidate(task, text))
         if by_rule := tally.by_rule(2):
@@ -307,6 +310,14 @@ def _other_responses(right: Sequence[Right]) -> list[str]:
         next((r for _, r, c in (*right[i + 1 : i + 4], *right[:3]) if c.strip() != own.strip()), "")
         for i, (_, _, own) in enumerate(right)
     ]
+
+
+def _right_texts(right: Sequence[Right]) -> dict[tuple[str, str], set[str]]:
+    """Question and reference of each task -> its right answers: a change of one of them may be another."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for task, _, candidate in right:
+        found.setdefault(asked(task), {(task.reference or "").strip()}).add(candidate.strip())
+    return found
 
 
 def _witnesses(right: Sequence[Right]) -> list[Right]:

@@ -124,6 +124,20 @@ def shape(text: str) -> str:
     return re.sub(r"(.+?)\1+", r"\1+", kinds)
 
 
+def parts_like(answer: str, question: str) -> dict[str, str]:
+    """ "first" and "last" of the texts of the answer's shape that the question itself holds."""
+    form, count, words = shape(answer), len(answer.split()), question.split()
+    if not is_value(answer) or not any(char.isdigit() for char in answer):
+        return {}
+    runs = (" ".join(words[i : i + count]).strip(".,;:!?()\"'`") for i in range(len(words) - count + 1))
+    like = [run for run in runs if shape(run) == form]
+    return {
+        f"the {which} text of the answer's shape in the question": like[i]
+        for which, i in (("first", 0), ("last", -1))
+        if like
+    }
+
+
 def _numbers(text: str) -> dict[str, str]:
     """Each number a tenth smaller at least, so that no tolerance takes it for the same."""
     places = [m for m in _TOKEN.finditer(text) if m[0][0].isdigit()]

@@ -106,6 +106,7 @@ class _Probe:
         """Calls that wrote to standard error."""
         self.ran = False
         """Whether this call ran a program."""
+        self.waiting = Waiting()
         self.given: tuple[Any, str] = (None, "None")
         """The last value that was returned, and what it was then."""
 
@@ -217,11 +218,12 @@ class _Probe:
         try:
             with self.watch.call(hook, reads=reads):
                 _limit_cpu(cpu_s)
-                began = _cpu_now()
+                began, idle = _cpu_now(), self.waiting.seconds()
                 try:
                     reply["value"] = function()
                 finally:
                     reply["cpu"] = _cpu_now() - began
+                    reply["waited"] = max(0.0, self.waiting.seconds() - idle)
                     _limit_cpu(0)
         except BreakContract as error:
             reply |= {"error": str(error), "kind": "type"}
@@ -348,6 +350,23 @@ class _Probe:
     def _with_seen(self, task: Task) -> Task:
         object.__setattr__(task, "fields", Seen(task.fields, self.fields))
         return task
+
+
+class Waiting:
+    """How long this process has neither worked nor waited for a free core: on a busy machine a sleep is no longer than elsewhere."""
+
+    def __init__(self) -> None:
+        try:
+            self._file = os.open("/proc/self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._file = -1
+
+    def seconds(self) -> float:
+        """Only differences mean something; they are 0 where the kernel does not tell how long it let the process wait for a core."""
+        if self._file < 0:
+            return 0.0
+        queued = int(os.pread(self._file, 100, 0).split()[1]) / 1e9
+        return _wall_now() - _cpu_now() - queued
 
 
 _cpu_now = time.process_time

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import median
 from typing import Any, Self
 
 from evoltune.domain_kit.watching import Note
@@ -42,6 +43,8 @@ LOAD_CPU_S = 20.0
 WAIT_S = 6.0
 POLL_S = 0.25
 SLACK_S = 1.0
+LITTLE_WAIT_S, OFTEN_WAITED = 0.05, 20
+"""Seconds that one call may wait for whatever it is, and calls that wait longer: a cold disk makes fewer of them slow."""
 CALL_S = 0.0005
 """CPU seconds that the probe takes for each call besides the function's own."""
 _RUN = "import sys, json; config = json.loads(sys.argv[1]); sys.path[:] = config['path']; from evoltune.domain_kit.probe import main; main(config)"
@@ -122,7 +125,9 @@ class Probe:
     """Names of `Task.fields` that verify asked for."""
     options: set[str] = field(default_factory=set)
     cpu: float = 0.0
-    """CPU seconds of all calls."""
+    """CPU seconds of all calls, and those that they only waited."""
+    waits: dict[str, list[float]] = field(default_factory=dict)
+    """function -> seconds that each of its calls waited, where it did."""
     notes: dict[tuple[str, str, str], Note] = field(default_factory=dict)
     """(function, kind, place) -> what that function did besides returning a value."""
 
@@ -213,13 +218,27 @@ class Probe:
         self.fields |= reply.get("fields", set())
         self.options |= reply.get("options", set())
         self._keep(name, reply["notes"])
-        self.cpu += reply["cpu"] + CALL_S
+        waited = 0.0 if reply.get("ran") else reply.get("waited", 0.0)
+        self._count_waiting(name, waited)
+        self.cpu += reply["cpu"] + waited + CALL_S
         error = f"{name} raised {reply['error']}" if reply["kind"] == "raise" else reply["error"]
         return Outcome(
             value=reply.get("value"), error=error, kind=reply["kind"], where=reply["where"], notes=tuple(reply["notes"]),
             clock=reply.get("clock", False), random=reply.get("random", False), cpu=reply.get("cpu", 0.0),
             ran=reply.get("ran", False), asked=frozenset(reply.get("fields", ())), heavy=reply.get("heavy", ()),
         )  # fmt: skip
+
+    def _count_waiting(self, name: str, seconds: float) -> None:
+        """Many calls that each wait a little, which no look at one of them would notice."""
+        if seconds < LITTLE_WAIT_S:
+            return
+        waits = self.waits.setdefault(name, [])
+        waits.append(seconds)
+        if len(waits) == OFTEN_WAITED:
+            text = (
+                f"waits again and again ({median(waits):.2g} s in each of {OFTEN_WAITED} calls, in which nothing works)"
+            )
+            self._keep(name, [Note(kind="sleep", text=text, where="")])
 
     def _keep(self, name: str, notes: list[Note]) -> None:
         for note in notes:

@@ -91,7 +91,7 @@ class Rewrites(Hooks):
         for parents, child in self.time.until(0.3).over([c for c in children if c[1].task.reference is not None][:few]):
             for i in range(_DRAWS):
                 other = self.first.call("rewrite", parents, 1000 + i, key=key).value
-                if not isinstance(other, Rewritten) or _asked(other.task) != _asked(child.task):
+                if not isinstance(other, Rewritten) or _seen(other.task) != _seen(child.task):
                     break  # the text tells the children apart
                 if other.task.reference != child.task.reference:
                     references = f"{str(child.task.reference)[:60]!r}, and with {str(other.task.reference)[:60]!r}"
@@ -127,6 +127,12 @@ class Rewrites(Hooks):
     def _unchanged(
         self, law: str, name: str, place: str, children: Sequence[tuple[Sequence[Record], Rewritten]]
     ) -> Iterator[Finding]:
+        for parents, child in children:
+            if parent := next((p.task for p in parents if _contradicts(child.task, p.task)), None):
+                references = f"{child.task.reference!r:.60} instead of {parent.reference!r:.60}"
+                detail = f"operator {name!r}: a child asks what its parent asks, {child.task.instruction[-120:]!r}, with the reference {references}"
+                yield broken(law, detail, place, "say in the new instruction what is asked now: a model sees no fields")
+                return
         same = [child for parents, child in children if any(_asked(child.task) == _asked(p.task) for p in parents)]
         if len(children) >= _ENOUGH and len(same) >= ALWAYS * len(children):
             detail = f"operator {name!r}: {len(same)} of {len(children)} children ask what their parent asks, e.g. {same[0].task.instruction[-120:]!r}"
@@ -210,6 +216,19 @@ def _without_dialogue(parents: Sequence[Record], child: Task) -> bool:
 
 def _asked(task: Task) -> tuple[object, ...]:
     return task.instruction, repr(task.fields), repr(task.history)
+
+
+def _seen(task: Task) -> tuple[object, ...]:
+    """What a model is shown of a task."""
+    return task.instruction, repr(task.history)
+
+
+def _contradicts(child: Task, parent: Task) -> bool:
+    return (
+        _seen(child) == _seen(parent)
+        and None not in (child.reference, parent.reference)
+        and child.reference != parent.reference
+    )
 
 
 def _tells(task: Task) -> bool:
