@@ -8,14 +8,18 @@ import re
 from collections import deque
 from dataclasses import replace
 
+from evoltune_math.answers.kinds import Value
+from evoltune_math.answers.nodes import symbols
+from evoltune_math.answers.reading.reader import read
 from evoltune_math.answers.reading.spoken import predicate
 from evoltune_math.answers.units import known, part
-from evoltune_math.answers.vocabulary import number_in_words
+from evoltune_math.answers.vocabulary import MODIFIERS, PARTS, number_in_words, word_set
 from evoltune_math.boxes import Found
 from evoltune_math.claims import NOTHING, claim, stated
 from evoltune_math.prose import (
     FORMULA,
     NUMBER,
+    WORD,
     formula_content,
     is_bare_answer,
     is_formula,
@@ -28,6 +32,7 @@ from evoltune_math.prose import (
 )
 
 MAX_NEAR = 40
+MAX_SHORT_WORD = 3  # letters; a longer word behind a number is what is counted
 MAX_NUMBERS = 3  # how many are looked at, from the end, if the text denies them
 MAX_SENTENCE = 300  # an answer in words may be a sentence or two
 
@@ -44,6 +49,17 @@ _OPTION_WITH_TEXT = re.compile(
 _DAY_NAMED = re.compile(
     r"\b(?:falls on|lands on|is|was|be)\s(?:an?\s)?((?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day)[.!]?\s*$"
 )
+_COMPUTED = re.compile(r"(-?(?:\\?\$\s?)?\d[\d,]*(?:\.\d+)?%?)\s(?!to\s(?![A-Z]))([A-Za-z]+)")
+_COMPUTES = re.compile(r"\d[^=.]*?\s?(?:[-+*/x×÷–]|\\times|\\cdot|\\div)\s?[^=]*?\d[^=]*$")
+_COMPARED_TO = re.compile(
+    r"(?:more|less|fewer|higher|lower|older|younger|taller|shorter)\sthan\s(?:[A-Z][a-z]+|him|her|them|his|their)\b"
+)
+_TURNS_NUMBER = (
+    MODIFIERS
+    | PARTS.keys()
+    | word_set("third thirds quarter quarters fourth fourths fifth fifths sixths eighths or and by mod out of if per")
+)
+"""Words right behind a number that may make it another one."""
 _SAME_AS = re.compile(r"(?<![\d.,])(\d[\d,.]*\s([A-Za-z]{1,8})),?\s(?:or|which is|that is|i\.e\.,?)\s$")
 """Before the parts of `160 minutes, or 2 hours and 40 minutes`."""
 NAMED_VALUES = re.compile(
@@ -170,6 +186,29 @@ def value_after_denial(sentence: str) -> Found | None:
     return last_number(sentence) if any(denied) and not all(denied) else None
 
 
+def _computed(sentence: str, equals: re.Match[str], behind: str) -> Found | None:
+    """The number that a computation gives, without words that are no unit: `60 - 4 = 56 seats left for the 60 guests`."""
+    found = _COMPUTED.match(behind)
+    at = sentence.find(behind, equals.end()) if found else -1
+    if found is None or at < 0 or not _COMPUTES.search(sentence, 0, equals.start()):
+        return None
+    if not any(map(str.isdigit, behind[found.end() :])):
+        is_unit = (len(found[2]) > 1 and known(found[2])) or (
+            len(found[2]) > MAX_SHORT_WORD and MODIFIERS.isdisjoint(behind.lower().split())
+        )
+        whole = None if is_unit else read(behind)
+        if whole is None or (isinstance(whole, Value) and not symbols(whole.node)):
+            return None
+    words = WORD.findall(_COMPARED_TO.sub("", behind[found.start(2) :]).lower())
+    if words[:1] and (words[0] in _TURNS_NUMBER or not MODIFIERS.isdisjoint(words[:2])):
+        return None
+    said = claim(sentence, at, at + found.end(1))
+    unit = found[2] if len(found[2]) > 1 and known(found[2]) and said == NOTHING else ""
+    if _COMPARED_TO.match(behind, found.start(2)):
+        return Found(f"{found[1]} \\text{{{found[2]}}}", "number")
+    return None if said.denied else Found(f"{said.of(found[1])} {unit}".strip(), "number")
+
+
 def _first_sentence(text: str) -> Found | None:
     """`x = 2 or x = 3. Both satisfy the equation.`: an answer, then a remark without a number."""
     head, _, rest = text.partition(". ")
@@ -193,6 +232,8 @@ def conclusion(text: str) -> Found | None:
         return None
     name = _NAME_BEFORE.search(sentence, 0, verb.start()) if verb[0] == "=" else None
     behind = _IN_BRACKETS.sub("", _CLAUSE.split(sentence[verb.end() :].strip())[-1])
+    if verb[0] == "=" and (computed := _computed(sentence, verb, behind)) is not None:
+        return computed
     if verb[0] != "are" and (_RUNS_ON.search(behind) or _TAIL.fullmatch(behind)):
         return None
     if not (behind and is_bare_answer(behind) and re.search(r"\d", behind)):

@@ -76,8 +76,12 @@ _LETTERED = re.compile(r"\(?[A-J][.)]\)?\s-?\$?\d[\w.,/ %$°]{0,40}")
 """An option with its text: `B. 12 apples`."""
 _NOTE = re.compile(r"(\$?-?\d[\d.,/]*\$?)\s*\((?![^()]*\b(?:mod|base)\b)[^()$]*[A-Za-z]{2,} [^()$]*\)\.?$")
 """A number and a remark in brackets: `18 (9 per side)`."""
+_AMOUNT = r"\.?\d[\d,]*(?:\.\d+)?"
+_SIGN = "[-+*/x×÷–=]"
 _MONEY = re.compile(
-    r"(?<![\\$\w])\$(?=\d[\d,]*(?:\.\d+)?(?:\s+(?!mod\b)[A-Za-z]{2,}(?![\w\s]*\$(?!\d))|/[a-z]{3}|[.,;:!?)]?(?:\s|$)(?![^$\n]{0,20}\$(?!\d))))"
+    rf"\$(?:(?<![\\$\w]\$)(?=\.?\d[^$\n\\]{{0,80}}{_SIGN}\s?\$\.?\d)"
+    rf"|(?:(?<={_SIGN}\$)|(?<={_SIGN}\s\$))(?={_AMOUNT}(?![\d.,]*\s?\$)(?![^$\n]*\$(?!\d)))"
+    rf"|(?<![\\$\w]\$)(?={_AMOUNT}(?:\s+(?!mod\b)[A-Za-z]{{2,}}(?![\w\s]*\$(?!\d))|/[a-z]{{3}}|[.,;:!?)]?(?:\s|$)(?![^$\n]{{0,20}}\$(?!\d)))))"
 )
 """A dollar sign that is money: no formula starts here."""
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")

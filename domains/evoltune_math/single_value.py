@@ -33,8 +33,8 @@ _SUBSCRIPT = re.compile(r"_\{?\w+\}?")
 _OF = r"(?!(?:and|but|or|so|then|while|which|is|are|was|were|has|have|had)\b)"
 _MEASURE = rf"(?:\s?/\s?(?=[^\W\d_]))?(?:{_OF}[^\W\d_]+(?:['’/-][^\W\d_]+)*\.?\s|\\?%\s?){{0,4}}"
 _MONEY = r"(?:\s?\\?[$€£])?"
-_STEP = re.compile(rf"\s?{_MEASURE}(?:[-–−+*/×÷·^x]|\\times|\\cdot|\\div)\s?{_MONEY}")
-_RESULT = re.compile(rf"\s?{_MEASURE}(?:=|≈|\\approx)\s?{_MONEY}")
+_STEP = re.compile(rf"\)?\s?{_MEASURE}(?:\*\*|[-–−+*/×÷·^x]|\\times|\\cdot|\\div)\s?\(?{_MONEY}")
+_RESULT = re.compile(rf"\)?\s?{_MEASURE}(?:=|≈|\\approx)\s?{_MONEY}")
 _WIDE = str.maketrans("，；：。（）？", ",;:.()?")
 _TOKEN = re.compile(r"[@#]|[^\W\d_]+(?:['’-][^\W\d_]+)*|[,;:()?=+*/<>—–-]|\.(?=\s|$)")
 
@@ -50,18 +50,19 @@ _WHOLE = (
 _CIRCUMSTANCE = r"(?:in|after|at|within|during|over|with|for|by|of|on|out of|per|using|given)"
 _SUPPOSITION = r"(?:if|when|since|because|given that|as|assuming|once|where)"
 _CONCLUSION = (
-    r"(?:so(?! that\b)|thus|hence|therefore|which rounds to|leaving|leaves|making|giving|totall?ing|i e|ie|namely|that is|meaning|which means|which makes|which gives"
+    r"(?:so(?! that\b)|thus|hence|therefore|which rounds to|which translates to|which results in|which brings|leaving|leaves|making|giving|totall?ing|i e|ie|namely|that is|meaning|which means|which makes|which gives"
     r"|which leaves|for a total of|bringing|resulting|amounting|worth|the (?:final |correct )?answer|the result"
     r"|only|an? (?:total|drop|rise|gain|loss|increase|decrease|difference|saving|reduction|profit) of)"
 )
 _START = rf"(?:^|[,;:–—-] (?={_CONCLUSION} )){_LEAD}"
 _NUMBERED = "day|days|step|page|problem|question|part|chapter|grade|room|level|stage|round|case|method|option|equation|figure|table|row|column|line|phase|number"
-_NOT_A_CONCLUSION = "(?!is |are |was |makes |gives |equals |means |leaves |totals |comes |amounts |rounds )"
+_NOT_A_CONCLUSION = "(?!is |are |was |makes |gives |equals |means |leaves |totals |comes |amounts |rounds |translates |results |brings )"
+_KIND = re.compile(r"@ - [^\W\d_]{2,} ")
 _KNOWN_PLACES = (
     # the 16 glasses, each of the 4 friends; not `the 5 is`
     (_DETERMINER, rf"\b{_DETERMINER} {_WHOLE}{{0,2}}@ (?!{_BE} |and |or |but |to ){_W}"),
     # the 400-meter hurdles
-    ("-", r"@ - [^\W\d_]{2,} "),
+    ("-", _KIND.pattern),
     # 6 buses to carry 250 students; not `from 5 to about 9`, `needs 5 to get 9`
     (
         "to",
@@ -76,7 +77,11 @@ _KNOWN_PLACES = (
         rf"{_START}{_CIRCUMSTANCE} (?:(?!{_BE} ){_PLAIN}|# ){{0,6}}@ (?:(?!{_BE} )(?:{_W}|# )){{0,6}}, (?!{_CIRCUMSTANCE} |and |but |or |otherwise |while )[^@]*#",
     ),
     (_CIRCUMSTANCE, rf"{_START}{_CIRCUMSTANCE} (?:(?!{_BE} ){_PLAIN}){{0,4}}@ {_PLAIN}{{1,8}}#"),
-    ("cost|costs", rf"{_START}@ {_PLAIN}{{1,2}}costs? #"),
+    # 6 pens and 8 books cost #
+    (
+        "cost|costs",
+        rf"(?:{_START}|^{_SUPPOSITION} [^,;]*, (?:then )?)(?:(?!costs? ){_PLAIN}|# |and |, ){{0,8}}?@ (?:(?!costs? ){_PLAIN}|# |and |, ){{0,8}}costs? {_PLAIN}{{0,2}}#",
+    ),
     (
         _SUPPOSITION,
         rf"{_START}{_SUPPOSITION} [^,;]*@ [^,;]*, (?!{_SUPPOSITION} |and |but |or |otherwise |else |while )[^@]*#",
@@ -100,6 +105,7 @@ _KNOWN_PLACES = (
     ("which", rf"# [^;@]*, which (?:is|was|are|were) (?:only |just |about |exactly )?@ of {_DETERMINER} "),
     ("left|remaining|over|spare", r"\bwith @ (?:[^\W\d_]+ )?(?:left|remaining|over|to spare)"),
     ("would|could", r"@ (?:would|could) (?:be|have) [^#@]*(?:but|however|yet) .*#"),
+    ("total", rf"\ba total of # {_PLAIN}{{0,3}}(?:in|over|within|during) (?:the )?@ "),
     # 15 of the 40, 3 out of 8
     ("of", rf"# {_PLAIN}{{0,2}}?(?:out )?of (?:the |all |a total of )?@"),
     # day 5, to 2 decimal places, divided by 7
@@ -125,7 +131,7 @@ def _words(alternatives: str) -> frozenset[str]:
 _KNOWN = [(_words(words), re.compile(place)) for words, place in _KNOWN_PLACES]
 _REALLY = r"(?:actually|really|in fact|in reality)"
 _BEFORE_CONCLUSION = re.compile(
-    rf"@[^@]*?(?:(?:[,;:.—–-]|and|,? but) {_CONCLUSION} |the (?:final |correct )?(?:answer|result) (?:is|:|=) "
+    rf"@[^@]*?(?:(?:[,;:.—–-]|and|,? but) {_CONCLUSION} |(?:bringing|leaving|making|giving|totall?ing) |so (?:it|he|she|they|we|i|you|there|each|his|her|their|its|the) |the (?:final |correct )?(?:answer|result) (?:is|:|=) "
     rf"|(?:but|however|though) ,? ?(?:{_REALLY} |(?:the|its|his|her|their) (?:correct|actual|right|true|real|proper) |(?:it|that|this|there) (?:is|are|was|were|should be) {_REALLY} )).*#"
 )
 _TO_CONCLUSION = (
@@ -185,7 +191,7 @@ def only(sentence: str, chosen: str) -> Span | None:
     if len(standing) > 1:
         standing = [v for v in standing if claim(sentence, v.start, v.end).doubt != "not"]
     if not standing:
-        return None
+        return SEVERAL if all(_KIND.search(said.line(at)) for at in range(len(values))) else None
     is_held = _is_held(sentence, standing, chosen)
     if len(standing) > 1:
         is_same = len({sentence[v.start : v.end].strip(" $") for v in standing}) == 1

@@ -307,7 +307,8 @@ def _equation(members: tuple[Node, ...]) -> Answer:
     if len(members) > 2 and not symbols(last) and all(m.op == "sym" and str(m.value).islower() for m in members[:-1]):
         each = tuple(Named(members[at], classify(last)) for at in in_order(members[:-1]))
         return Either(Group(each, ""), Named(first, classify(last)))  # `x = y = 0`
-    if is_name(first) and not (first.op == "sym" and symbols(last) & known):
+    is_integral = first.op == "bigop" and first.value not in ("sum", "prod") and not symbols(last)
+    if is_integral or (is_name(first) and not (first.op == "sym" and symbols(last) & known)):
         return _named(first, _result(members))
     if first.op == "div" and all(n.op == "sym" for n in first.args) and not symbols(last):
         return Named(first, _result(members))

@@ -3,6 +3,8 @@
 `command(cursor, name)` reads the arguments of `\\name`; the cursor is after the name.
 """
 
+from itertools import pairwise
+
 from evoltune_math.answers.nodes import EMPTY, ONE, Node, const, div, fn, neg, num, product, seq, sym, walk
 from evoltune_math.answers.syntax.brackets import FENCES, bars, call, environment, fence, skip_group
 from evoltune_math.answers.syntax.grammar import FRACTIONS, Bind, Cursor, Unreadable, closes
@@ -228,14 +230,22 @@ def _rename_index(body: Node, below: Node | None) -> tuple[Node, Node | None]:
     return renamed(body), renamed(below)
 
 
+def ends_integral(node: Node) -> bool:
+    """Whether a term has a differential: `x^2\\,dx`, `dx/x`. What is added to it stands behind the integral."""
+    if node.op in ("div", "neg"):
+        return ends_integral(node.args[0])
+    return node.op == "mul" and any(a == sym("d") and b.op == "sym" for a, b in pairwise(node.args))
+
+
 def _integrand(body: Node, most: int) -> tuple[Node, list[str], list[Node]]:
     """The integrand without its `dx`, at most so many variables, and the factors from the next `dy` on, which is of an integral
     further out: `\\int\\int x\\,dx\\,dy`. Raises `Unreadable` if there is no `dx`."""
-    if body.op == "div":
-        top, variables, rest = _integrand(body.args[0], most)
+    if body.op in ("div", "neg", "add"):
+        at = len(body.args) - 1 if body.op == "add" else 0
+        inside, variables, rest = _integrand(body.args[at], most)
         if rest:
-            raise Unreadable("differentials of several integrals in a fraction")
-        return div(top, body.args[1]), variables, rest
+            raise Unreadable("differentials of several integrals in one term")
+        return body._replace(args=(*body.args[:at], inside, *body.args[at + 1 :])), variables, rest
     args = list(body.args) if body.op == "mul" else []
     variables = []
     at = 0

@@ -175,6 +175,8 @@ class Parser:
             return self.sum(left, power)
         if text == "*":
             return self.product(left, power)
+        if text == "/" and quantities.is_rate(self, left):
+            return quantities.with_unit(self, left)
         if text == "/":
             return self.binary(left, "div", Bind.PRODUCT, power)
         if text == "^":
@@ -211,10 +213,10 @@ class Parser:
         raise Unreadable(f"unexpected {text!r}")
 
     def sum(self, left: Node, power: int) -> Node | None:
-        if power >= Bind.SUM:
+        if power >= Bind.SUM or (self.integrals and commands.ends_integral(left)):
             return None
         terms = [left]
-        while self.peek().is_op("+", "-"):
+        while self.peek().is_op("+", "-") and not (self.integrals and commands.ends_integral(terms[-1])):
             minus = self.take().text == "-"
             right = self.expression(Bind.SUM)
             terms.append(neg(right) if minus else right)

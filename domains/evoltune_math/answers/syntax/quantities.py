@@ -90,7 +90,8 @@ def _joined(cursor: Cursor, left: Node, low: str, power: int) -> Node | None:
         return Node("pct", (left,))
     if is_numeric(left):
         is_out_of = low == "out" and cursor.peek(1).text == "of"
-        if is_out_of or low in ("to", "out of") or (low == "in" and cursor.peek(1).kind == "num"):
+        is_ratio = low in ("to", "out of") and cursor.peek(1).kind not in ("word", "text")  # never `106 to Ben`
+        if is_out_of or is_ratio or (low == "in" and cursor.peek(1).kind == "num"):
             cursor.at += is_out_of
             return cursor.binary(left, "ratio", Bind.RATIO, power)
     if low in ("mod", "modulo"):
@@ -105,6 +106,12 @@ def _is_unit(word: str) -> bool:
     if word in SHORT_UNITS or word.lower() in UNITS or not word.isascii():
         return True
     return len(word) >= 4 and word not in FUNCTIONS and word not in GREEK
+
+
+def is_rate(cursor: Cursor, left: Node) -> bool:
+    """Whether the slash at the cursor is a unit's: `57500/year`, at the end."""
+    unit = cursor.peek(1)
+    return unit.kind == "word" and _is_unit(unit.text) and cursor.peek(2).kind in ("end", "sep") and is_numeric(left)
 
 
 def with_unit(cursor: Cursor, left: Node) -> Node:
