@@ -16,6 +16,7 @@ from evoltune_math.answers.units import known, part
 from evoltune_math.answers.vocabulary import MODIFIERS, PARTS, number_in_words, word_set
 from evoltune_math.boxes import Found
 from evoltune_math.claims import NOTHING, claim, stated
+from evoltune_math.labels import is_name
 from evoltune_math.prose import (
     FORMULA,
     NUMBER,
@@ -138,7 +139,8 @@ def last_number(text: str) -> Found | None:
     """The last number that the text does not deny (`7, not 5`); with its words, where these make it another statement."""
     denied = None
     for found in reversed(deque(NUMBER.finditer(text), maxlen=MAX_NUMBERS)):
-        if _OUT_OF.search(text, max(0, found.start() - MAX_NEAR), found.start()):
+        is_whole = _OUT_OF.search(text, max(0, found.start() - MAX_NEAR), found.start()) is not None
+        if is_whole or is_name(text, found.start()):
             continue
         said = claim(text, *found.span())
         if not said.denied and "$" not in found[0] and (whole := _formula_around(text, *found.span())):

@@ -9,7 +9,7 @@ It does not depend on the reference. It takes time linear in the response.
 import re
 
 from evoltune.text.responses import final_text
-from evoltune_math.answers.kinds import SEVERAL_VALUES
+from evoltune_math.answers.kinds import NO_VALUE, SEVERAL_VALUES
 from evoltune_math.answers.reading.cleanup import repair_escapes, shorten_blanks, without_emphasis
 from evoltune_math.answers.reading.languages import in_english, numbers_apart
 from evoltune_math.boxes import Found, boxed, last_box, tagged
@@ -42,7 +42,7 @@ from evoltune_math.prose import (
     refuses,
     states_cases,
 )
-from evoltune_math.single_value import SEVERAL, only, sentence_of
+from evoltune_math.single_value import SEVERAL, STATES_NONE, only, sentence_of
 
 MAX_TAIL = 40_000  # characters at the end of a response that are searched; answers stand at the end
 MAX_CONCLUSION = 1_000
@@ -217,8 +217,8 @@ def _single(text: str, found: Found) -> Found:
     span = only(sentence, found.text) if non_math_words(sentence) or "\\" not in sentence else None
     if span is None or set(WORD.findall(FORMULA.sub("", sentence))) <= {"for", "all"}:
         return found
-    if span == SEVERAL:
-        return Found(SEVERAL_VALUES + sentence.strip(), "prose")
+    if span in (SEVERAL, STATES_NONE):
+        return Found((SEVERAL_VALUES if span == SEVERAL else NO_VALUE) + sentence.strip(), "prose")
     content = sentence[slice(*span)]
     if denial := _DENIAL.search(sentence, span[1]):
         sentence = sentence[: denial.start()]

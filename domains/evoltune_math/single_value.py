@@ -15,11 +15,14 @@ from functools import cached_property
 
 from evoltune_math.answers.units import part
 from evoltune_math.claims import claim
+from evoltune_math.labels import is_name, is_unfinished
 from evoltune_math.prose import FORMULA, NUMBER, formula_content, is_formula
 
 Span = tuple[int, int]
 SEVERAL: Span = (-1, -1)
 """Of a sentence that states more than one value."""
+STATES_NONE: Span = (-2, -2)
+"""Of a sentence whose numbers name things or wait for an operation."""
 MAX_SENTENCE = 600
 MAX_VALUES = 16
 _HERE, _OTHER = "@", "#"
@@ -50,7 +53,7 @@ _WHOLE = (
 _CIRCUMSTANCE = r"(?:in|after|at|within|during|over|with|for|by|of|on|out of|per|using|given)"
 _SUPPOSITION = r"(?:if|when|since|because|given that|as|assuming|once|where)"
 _CONCLUSION = (
-    r"(?:so(?! that\b)|thus|hence|therefore|which rounds to|which translates to|which results in|which brings|leaving|leaves|making|giving|totall?ing|i e|ie|namely|that is|meaning|which means|which makes|which gives"
+    r"(?:so(?! (?:that|did|does|do|is|was|had|has)\b)|thus|hence|therefore|which rounds to|which translates to|which results in|which brings|leaving|leaves|making|giving|totall?ing|i e|ie|namely|that is|meaning|which means|which makes|which gives"
     r"|which leaves|for a total of|bringing|resulting|amounting|worth|the (?:final |correct )?answer|the result"
     r"|only|an? (?:total|drop|rise|gain|loss|increase|decrease|difference|saving|reduction|profit) of)"
 )
@@ -76,7 +79,7 @@ _KNOWN_PLACES = (
         _CIRCUMSTANCE,
         rf"{_START}{_CIRCUMSTANCE} (?:(?!{_BE} ){_PLAIN}|# ){{0,6}}@ (?:(?!{_BE} )(?:{_W}|# )){{0,6}}, (?!{_CIRCUMSTANCE} |and |but |or |otherwise |while )[^@]*#",
     ),
-    (_CIRCUMSTANCE, rf"{_START}{_CIRCUMSTANCE} (?:(?!{_BE} ){_PLAIN}){{0,4}}@ {_PLAIN}{{1,8}}#"),
+    (_CIRCUMSTANCE, rf"{_START}{_CIRCUMSTANCE} (?:(?!{_BE} ){_PLAIN}){{0,4}}(?:= )?@ {_PLAIN}{{1,8}}#"),
     # 6 pens and 8 books cost #
     (
         "cost|costs",
@@ -95,7 +98,7 @@ _KNOWN_PLACES = (
     # the value of x + 1, where x = 3, is #; # , attained at x = 2; # because ...
     (
         "where|since|because|whose|given|due|attained|achieved|reached|occurring|which|as",
-        r"# [^;@]*(?:[,(] where|\b(?:since|because|whose|given that|due to|attained|achieved|reached|occurring|which occurs|which happens|as)) (?:(?!so |thus |hence |therefore )[^@;])*@",
+        r"# [^;@]*(?:[,(] where|\b(?:since|because|whose|given that|due to|attained|achieved|reached|occurring|which occurs|which happens|as(?! (?:many|much|well|old|long|far|often|few|little|large|big|tall|fast|high|heavy) ))) (?:(?!so |thus |hence |therefore )[^@;])*@",
     ),
     ("when|after|before|once", rf"# {_PLAIN}{{0,4}},? ?(?:when|after|before|once) (?:{_PLAIN}|[=<>+*/-] |#  )*@"),
     ("who|whose|where", r", (?:who|whose|where) [^,;@]*@ [^,;@]*,"),
@@ -106,6 +109,8 @@ _KNOWN_PLACES = (
     ("left|remaining|over|spare", r"\bwith @ (?:[^\W\d_]+ )?(?:left|remaining|over|to spare)"),
     ("would|could", r"@ (?:would|could) (?:be|have) [^#@]*(?:but|however|yet) .*#"),
     ("total", rf"\ba total of # {_PLAIN}{{0,3}}(?:in|over|within|during) (?:the )?@ "),
+    # sqrt(2), roughly 1.4
+    ("about|roughly|approximately", rf"# ,? ?(?:or |which is |that is )?(?:about|roughly|approximately) @ {_W}?\.? ?$"),
     # 15 of the 40, 3 out of 8
     ("of", rf"# {_PLAIN}{{0,2}}?(?:out )?of (?:the |all |a total of )?@"),
     # day 5, to 2 decimal places, divided by 7
@@ -173,17 +178,22 @@ class _Value:
 
 
 def only(sentence: str, chosen: str) -> Span | None:
-    """The span of the one value that a sentence states, or SEVERAL; None where it has nothing to add to `chosen`.
+    """The span of the one value that a sentence states, SEVERAL or STATES_NONE; None where it has nothing to add to `chosen`.
 
     `chosen` is what was read as the answer: it may hold several values that belong together (`3 to 5`, `2 hours 30 minutes`).
     """
     if len(sentence) > MAX_SENTENCE:
         return None
-    values = _values(sentence)
+    numbers = _values(sentence)
     held = _numbers(chosen)
-    if not values or len(values) > MAX_VALUES:
+    if not numbers or len(numbers) > MAX_VALUES:
         return None
-    said = _Said(sentence, values)
+    said = _Said(sentence, numbers)
+    values = [v for at, v in enumerate(numbers) if not is_name(sentence, v.start) and not is_unfinished(said.line(at))]
+    if not values:
+        return STATES_NONE if held <= _numbers(sentence) else None
+    if len(values) < len(numbers):
+        said = _Said(sentence, values)
     if len(values) == 1:
         return SEVERAL if _SAID_OF_IT.search(said.line(0)) and _numbers(sentence) == held else None
     left_out = said.left_out()

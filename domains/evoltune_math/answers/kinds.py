@@ -13,6 +13,8 @@ from evoltune_math.answers.nodes import Node, substitute, symbols
 
 SEVERAL_VALUES = "several values: "
 """The beginning of the answer of a text that states several: its whole sentence, which only the same sentence equals."""
+NO_VALUE = "no value: "
+"""The same for a sentence whose numbers name things (`by Theorem 5`), or wait for an operation."""
 
 
 @dataclass(frozen=True)

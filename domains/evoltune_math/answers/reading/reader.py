@@ -12,7 +12,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from evoltune_math.answers.algebra.ellipsis import is_dots
-from evoltune_math.answers.kinds import SEVERAL_VALUES, Answer, Either, Group, Named, Text, Value
+from evoltune_math.answers.kinds import NO_VALUE, SEVERAL_VALUES, Answer, Either, Group, Named, Text, Value
 from evoltune_math.answers.nodes import Node, bare_items, depth, sym, walk
 from evoltune_math.answers.reading.cases import cases_in_words
 from evoltune_math.answers.reading.classify import classify
@@ -63,7 +63,7 @@ _LEADING_COMMANDS = ("approx", "sim", "simeq", "therefore", "implies", "Rightarr
 
 def read(text: str, lists: bool = False) -> Answer:
     """The answer in `text`. `lists`: read `100,200,300` as three numbers."""
-    is_whole = len(text) > MAX_TEXT or text.startswith(SEVERAL_VALUES)
+    is_whole = len(text) > MAX_TEXT or text.startswith((SEVERAL_VALUES, NO_VALUE))
     return Text(text) if is_whole else _read(normalised(text), lists)
 
 
