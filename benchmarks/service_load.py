@@ -181,7 +181,7 @@ async def measure(args: argparse.Namespace) -> dict:
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
             calm = Load(url, token, session)
-            rate = await capacity(calm, draw, attacks(), max(3.0, args.seconds / 10))
+            rate = await capacity(calm, draw, attacks(), min(args.seconds, max(3.0, args.seconds / 10)))
             load = Load(url, token, session)
             run = await overload(load, args, args.times * rate, draw, process.pid)
         alive = process.poll() is None

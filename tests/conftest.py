@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import urllib.request
@@ -15,6 +16,7 @@ from openai_server import RunningServer, serving
 from rehearsals import HEAD, ROW
 
 from evoltune.heavy_imports import heavy_imports
+from evoltune.recipe import load_recipe
 from evoltune.terminal import table
 from evoltune.text.credentials import forget_secrets
 
@@ -100,12 +102,37 @@ def tiny_tokenizer():
 
 
 @pytest.fixture(scope="session")
-def tiny_base(tmp_path_factory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """made_once(name, make): the folder that `make(folder)` writes, once for all workers of the session. Tests only read it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def of(name: str, make: Callable[[Path], object]) -> Path:
+        folder = shared / "once" / name
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with folder.with_suffix(".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not os.fstat(lock.fileno()).st_size:
+                make(folder)
+                lock.write("made")
+        return folder
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def tiny_base(made_once) -> Path:
     """A folder with a two-layer Llama of random weights (fp32) and a byte-level tokenizer with a chat template."""
+    pytest.importorskip("torch"), pytest.importorskip("transformers")
+    return made_once("tiny-base", _write_tiny_base)
+
+
+def _write_tiny_base(folder: Path) -> None:
     with heavy_imports():
-        torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+        import torch
+        import transformers
+
         causal = transformers.LlamaForCausalLM
-    folder = tmp_path_factory.mktemp("tiny-base")
     tokenizer = _tokenizer()
     config = transformers.LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
@@ -114,16 +141,32 @@ def tiny_base(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     causal(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
-def tiny_rows(tmp_path_factory) -> Path:
+def tiny_rows(made_once) -> Path:
     """48 sums as Alpaca rows, of uneven length."""
-    path = tmp_path_factory.mktemp("tiny-rows") / "sums.jsonl"
-    with path.open("w") as file:
-        for i in range(48):
-            words = " and then some more words" * (i % 5)
-            row = {"instruction": f"Add {i} and {2 * i}{words}.", "output": f"{i} + {2 * i} = {3 * i}"}
-            file.write(json.dumps(row) + "\n")
-    return path
+
+    def write(folder: Path) -> None:
+        folder.mkdir()
+        with (folder / "sums.jsonl").open("w") as file:
+            for i in range(48):
+                words = " and then some more words" * (i % 5)
+                row = {"instruction": f"Add {i} and {2 * i}{words}.", "output": f"{i} + {2 * i} = {3 * i}"}
+                file.write(json.dumps(row) + "\n")
+
+    return made_once("tiny-rows", write) / "sums.jsonl"
+
+
+@pytest.fixture(scope="session")
+def adapter(made_once, tiny_base: Path, tiny_rows: Path) -> Path:
+    """A LoRA checkpoint of the tiny base, of three steps."""
+    from evoltune.train.launch import train
+
+    overrides = [
+        f"train.model_name_or_path={tiny_base}", "eval.suites=[]", "train.precision=fp32", "train.max_steps=3",
+        "train.warmup_steps=2",
+    ]  # fmt: skip
+    return made_once(
+        "adapter/checkpoint", lambda out: train(load_recipe("smoke/math", overrides), tiny_rows, out, suites={})
+    )

@@ -7,10 +7,12 @@ checked for syntax. Blocks of one page run in order in one fresh folder.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,10 @@ def blocks(page: Path) -> list[tuple[str, set[str], str]]:
     return [(kind, set(more.split()), body) for kind, more, body in FENCE.findall(page.read_text(encoding="utf-8"))]
 
 
+ALONE = "import json, sys\nfor body in json.loads(sys.argv[1]):\n    exec(compile(body, 'block', 'exec'), {'__name__': '__main__'})"
+"""Runs blocks of Python one after the other, each with names of its own."""
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_every_block_of_the_page_runs(page: Path, tmp_path: Path):
     environment = os.environ | {
@@ -36,19 +42,19 @@ def test_every_block_of_the_page_runs(page: Path, tmp_path: Path):
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
-    for number, (kind, marks, body) in enumerate(blocks(page), 1):
-        unknown = marks - NOT_HERE
-        assert not unknown, f"{page.name}, block {number}: unknown marks {unknown}"
-        if marks:
-            command = (
-                ["bash", "-n", "-c", body]
-                if kind == "bash"
-                else [sys.executable, "-c", f"compile({body!r}, 'block', 'exec')"]
-            )
-        else:
-            command = ["bash", "-euo", "pipefail", "-c", body] if kind == "bash" else [sys.executable, "-c", body]
-        run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
-        assert run.returncode == 0, f"{page.name}, block {number}:\n{body}\n{run.stdout[-1500:]}\n{run.stderr[-1500:]}"
+    found = blocks(page)
+    for kind, marks, body in found:
+        assert not marks - NOT_HERE, f"{page.name}: unknown marks {marks - NOT_HERE}"
+        if marks and kind == "python":
+            compile(body, "block", "exec")
+    commands = [(kind, bool(marks), body) for kind, marks, body in found if kind == "bash" or not marks]
+    for (kind, is_sketch), bodies in groupby(commands, lambda command: command[:2]):
+        texts = [body for _, _, body in bodies]
+        for text in [json.dumps(texts)] if kind == "python" else texts:
+            bash = ["bash", "-n", "-c"] if is_sketch else ["bash", "-euo", "pipefail", "-c"]
+            command = [sys.executable, "-c", ALONE, text] if kind == "python" else [*bash, text]
+            run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
+            assert run.returncode == 0, f"{page.name}:\n{text}\n{run.stdout[-1500:]}\n{run.stderr[-1500:]}"
 
 
 @pytest.mark.parametrize("is_whole", [False, pytest.param(True, marks=pytest.mark.slow)])

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
+
 from evoltune.curate.licences import licence_of, refusal, terms_of
 from evoltune.curate.quality import chosen_answers, difficulty, level_of
-from evoltune.dataset.schema import to_rows
-from evoltune.recipe import Curate, Recipe, Seeds, Teacher, Verification
+from evoltune.dataset.schema import COLUMNS, arrow_schema, to_rows
+from evoltune.recipe import Curate, Evolve, Recipe, Seeds, Teacher, Verification
 from evoltune.record import Record, Task, Verdict
 from evoltune.verification.records import REPAIRS, ROUTE, Repair
 
@@ -91,3 +93,13 @@ def test_no_route_is_preferred_for_having_been_asked_first(record):
     answers = by_route(*((f"a{i}", "a") for i in range(5)), ("b", "b"))
     firsts = [chosen_answers(record(i, answers=answers))[0].text for i in range(200)]
     assert 70 < firsts.count("b") < 130 and set(firsts) == {"a0", "b"}
+
+
+def test_the_schema_is_the_one_that_the_datasets_library_writes():
+    datasets = pytest.importorskip("datasets")
+    recipe = Recipe(domain="toy", evolve=Evolve(keep_reasoning=True, repair=1))
+    text = datasets.Value("string")
+    types = {"messages": datasets.List({"role": text, "content": text}), "strings": datasets.List(text)}
+    features = {name: types.get(kind) or datasets.Value(kind) for name, (kind, _) in COLUMNS.items()}
+    wanted = datasets.Features(features | {"reasoning": text, "repaired": datasets.Value("int32")}).arrow_schema
+    assert arrow_schema(recipe).equals(wanted, check_metadata=True)

@@ -13,14 +13,15 @@ from evoltune.evaluate.measure import evaluate
 from evoltune.evaluate.samples import Sample
 from evoltune.evaluate.score import verify_samples
 from evoltune.evaluate.suites import Suite
+from evoltune.generate.processes import processes_kept
 from evoltune.recipe import Eval, Recipe, Train, Verification
 from evoltune.record import Task
 
 
 @pytest.fixture(autouse=True, scope="module")
 def own_cache(tmp_path_factory) -> Iterator[None]:
-    """A cache and verifier processes for the tests of one file: starting these takes longer than what they judge."""
-    with pytest.MonkeyPatch.context() as patch, pools_kept():
+    """A cache, verifier and generator processes for the tests of one file: starting these takes longer than what they do."""
+    with pytest.MonkeyPatch.context() as patch, pools_kept(), processes_kept():
         patch.setenv("EVOLTUNE_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
@@ -48,11 +49,9 @@ def judged():
 
 
 @pytest.fixture(scope="session")
-def suite_file(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("suite") / "sums.jsonl"
+def suite_file(made_once) -> Path:
     rows = [{"id": f"s{i}", "question": f"{i} + {i} = ?", "reference": str(2 * i)} for i in range(12)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    return made_once("sums.jsonl", lambda path: path.write_text("".join(json.dumps(row) + "\n" for row in rows)))
 
 
 @pytest.fixture(scope="session")
@@ -65,10 +64,10 @@ def recipe(suite_file):
 
 
 @pytest.fixture(scope="session")
-def measured(tiny_base, recipe, tmp_path_factory):
-    """One evaluation of the tiny model: (folder, scores). Tests do not change the folder."""
-    out = tmp_path_factory.mktemp("measured")
-    return out, evaluate(recipe(), str(tiny_base), out, baseline=True)
+def measured(tiny_base, recipe, made_once):
+    """One evaluation of the tiny model: (folder, scores)."""
+    out = made_once("measured", lambda folder: evaluate(recipe(), str(tiny_base), folder, baseline=True))
+    return out, json.loads((out / "scores.json").read_text())
 
 
 @pytest.fixture

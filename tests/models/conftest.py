@@ -1,14 +1,13 @@
-"""Small configurations of every model family, and a trained adapter with its merged model."""
+"""Small configurations of every model family, and the merged model of the trained adapter."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from evoltune.recipe import load_recipe
 
 SMALL: dict[str, Any] = {
     "hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 176, "num_attention_heads": 4, "vocab_size": 320,
@@ -51,24 +50,9 @@ def model_of(config_of: Callable[[str], Any]) -> Callable[[str, Any], Any]:
 
 
 @pytest.fixture(scope="session")
-def adapter(tiny_base: Path, tiny_rows: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A LoRA checkpoint of three steps."""
-    pytest.importorskip("torch")
-    from evoltune.train.launch import train
-
-    out = tmp_path_factory.mktemp("adapter") / "checkpoint"
-    overrides = [
-        f"train.model_name_or_path={tiny_base}", "eval.suites=[]", "train.precision=fp32", "train.max_steps=3",
-        "train.warmup_steps=2",
-    ]  # fmt: skip
-    train(load_recipe("smoke/math", overrides), tiny_rows, out, suites={})
-    return out
-
-
-@pytest.fixture(scope="session")
-def merged(adapter: Path) -> tuple[Path, dict[str, Any]]:
+def merged(adapter: Path, made_once) -> tuple[Path, dict[str, Any]]:
     """The merged model of the adapter, and its manifest."""
     from evoltune.models.merge import merge
 
-    out = adapter.with_name("merged")
-    return out, merge(adapter, out, "float32")
+    out = made_once("merged", lambda folder: merge(adapter, folder, "float32"))
+    return out, json.loads((out / "manifest.json").read_text())

@@ -20,6 +20,7 @@ pytest.importorskip("torch")
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from evoltune.cli import main
 from evoltune.models.chat import open_model
 from evoltune.models.server import application
 
@@ -204,11 +205,9 @@ def test_clients_that_leave_free_the_server_and_a_signal_ends_it(served, adapter
                 assert client.recv(100)
     # our own evaluation asks the same server: raw completions, and chats
     for template in ("alpaca", "chat"):
-        command = [sys.executable, "-m", "evoltune", "eval", "--model", "tiny", "--engine", "http", "--endpoint", f"{url}/v1",
-                   "--suite", "math/gradeschool-heldout", "--limit", "3", "--template", template,
-                   "--set", "eval.max_new_tokens=8", "--out", str(tmp_path / template)]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr
+        words = ["--engine", "http", "--endpoint", f"{url}/v1", "--suite", "math/gradeschool-heldout", "--limit", "3"]
+        more = ["--template", template, "--set", "eval.max_new_tokens=8", "--out", str(tmp_path / template)]
+        assert main(["eval", "--model", "tiny", *words, *more]) == 0
     text = json.dumps(body(max_tokens=900, stream=True, temperature=1.0)).encode()
     with urllib.request.urlopen(
         urllib.request.Request(f"{url}{CHAT}", text, {"Content-Type": "application/json"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -157,9 +158,7 @@ def test_two_processes_never_write_the_same_run(toy: Path, tmp_path: Path):
 
 
 def test_a_changed_verifier_judges_anew_and_the_old_facts_stay(toy: Path, tmp_path: Path):
-    recipe = load_recipe(toy / "toy.yaml")
-    out = tmp_path / "run"
-    pipeline.run(recipe, out, ("evolve", "verify"))
+    out = shutil.copytree(toy / "whole", tmp_path / "run")
     stricter = load_recipe(toy / "toy.yaml", ["verify.program_s=9.0"])
     pipeline.run(stricter, out, ("verify",))
     with Store.read(out) as store:
@@ -192,8 +191,7 @@ def test_explain_walks_back_to_the_seed(toy: Path):
 
 
 def test_a_dataset_of_other_settings_is_not_trained_on_as_this_recipes_own(toy: Path, tmp_path: Path):
-    out = tmp_path / "run"
-    pipeline.run(load_recipe(toy / "toy.yaml"), out, STAGES.split(","))
+    out = shutil.copytree(toy / "whole", tmp_path / "run")
     Run(recipe=load_recipe(toy / "toy.yaml"), folder=out).check(("train",))
     for change in ("curate.near_threshold=0.5", "verify.program_s=9.0", "seed=7"):
         with pytest.raises(DataError, match="built by other settings"):
@@ -202,8 +200,7 @@ def test_a_dataset_of_other_settings_is_not_trained_on_as_this_recipes_own(toy: 
 
 
 def test_rows_of_other_settings_are_missed_before_a_finished_dataset_is_overwritten(toy: Path, tmp_path: Path):
-    out = tmp_path / "run"
-    pipeline.run(load_recipe(toy / "toy.yaml"), out, STAGES.split(","))
+    out = shutil.copytree(toy / "whole", tmp_path / "run")
     before = (out / "dataset" / "manifest.json").read_bytes()
     with pytest.raises(DataError, match=r"no rows were verified there by these settings.*run `evoltune verify` first"):
         pipeline.run(load_recipe(toy / "toy.yaml", ["verify.program_s=9.0"]), out, ("build",))
@@ -213,8 +210,7 @@ def test_rows_of_other_settings_are_missed_before_a_finished_dataset_is_overwrit
 
 
 def test_a_checkpoint_of_other_settings_is_not_scored_as_this_recipes_own(toy: Path, tmp_path: Path):
-    recipe, out = load_recipe(toy / "toy.yaml"), tmp_path / "run"
-    pipeline.run(recipe, out, STAGES.split(","))
+    recipe, out = load_recipe(toy / "toy.yaml"), shutil.copytree(toy / "whole", tmp_path / "run")
     job = make_job(recipe, str(out / "dataset" / "train.parquet"), "", out / "checkpoint", None)
     (out / "checkpoint").mkdir()
     (out / "checkpoint" / "manifest.json").write_text(json.dumps({"fingerprint": job.fingerprint}))
@@ -238,8 +234,7 @@ def test_what_training_needs_is_asked_for_before_the_first_stage(overrides, mess
 
 
 def test_a_missing_store_beside_a_finished_dataset_is_an_error_and_not_a_second_purchase(toy: Path, tmp_path: Path):
-    recipe, out = load_recipe(toy / "toy.yaml"), tmp_path / "run"
-    pipeline.run(recipe, out, STAGES.split(","))
+    recipe, out = load_recipe(toy / "toy.yaml"), shutil.copytree(toy / "whole", tmp_path / "run")
     for damage in (lambda store: store.write_bytes(b""), Path.unlink):
         damage(out / "store.sqlite")
         with pytest.raises(DataError, match=r"a finished dataset is there, but store\.sqlite is missing or empty"):

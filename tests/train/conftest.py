@@ -64,17 +64,9 @@ def losses() -> Callable[[Path], list[float]]:
 
 
 @pytest.fixture(scope="session")
-def trained(fine_tune: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def trained(fine_tune: Callable[..., Any], made_once) -> Callable[[str], Path]:
     """The checkpoint of six steps in one process, for a finetuning type."""
-    found: dict[str, Path] = {}
-
-    def of(kind: str) -> Path:
-        if kind not in found:
-            found[kind] = tmp_path_factory.mktemp(kind) / "checkpoint"
-            fine_tune(found[kind], f"train.finetuning_type={kind}")
-        return found[kind]
-
-    return of
+    return lambda kind: made_once(f"trained-{kind}", lambda out: fine_tune(out, f"train.finetuning_type={kind}"))
 
 
 @pytest.fixture

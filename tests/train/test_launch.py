@@ -63,11 +63,6 @@ def test_a_long_row_stops_the_job_before_the_first_step_with_the_trainers_own_se
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
-def test_a_batch_that_cannot_be_solved_for_is_named(fine_tune, tmp_path):
-    with pytest.raises(RecipeError, match="global_batch_size: 9 is not a multiple"):
-        fine_tune(tmp_path / "out", "train.global_batch_size=9")
-
-
 def test_an_unknown_base_folder_is_named(fine_tune, tmp_path):
     with pytest.raises(TrainingError, match=r"nowhere/base.: no such folder"):
         fine_tune(tmp_path / "out", "train.model_name_or_path=./nowhere/base")

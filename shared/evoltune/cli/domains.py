@@ -8,6 +8,7 @@ from pathlib import Path
 from evoltune.cli import options
 from evoltune.domain import installed, load_domain
 from evoltune.domain_kit.conformance import check_domain
+from evoltune.domain_kit.judging import CHECK_S
 from evoltune.domain_kit.scaffold import scaffold
 from evoltune.run.paths import user_path
 from evoltune.terminal import printable
@@ -23,6 +24,8 @@ def add_domains(parser: argparse.ArgumentParser) -> None:
     about = "check a domain against the conformance laws; print the smallest example that breaks one"
     check = verbs.add_parser("check", help=about)
     check.add_argument("name", help="entry-point name, module:attribute, or ./path")
+    about = f"how long to look for examples, about (default: {CHECK_S:g}); a slow verifier is tried on fewer answers"
+    check.add_argument("--seconds", type=float, default=CHECK_S, metavar="S", help=about)
     options.add_json(check, "print JSON lines")
     check.set_defaults(execute=_check)
 
@@ -45,7 +48,7 @@ def _new(args: argparse.Namespace) -> None:
 
 def _check(args: argparse.Namespace) -> int:
     failed, words = 0, {True: "ok  ", False: "FAIL", None: "--  "}
-    for finding in check_domain(args.name):
+    for finding in check_domain(args.name, args.seconds):
         failed += finding.ok is False
         if args.json:
             print(json.dumps(asdict(finding)), flush=True)

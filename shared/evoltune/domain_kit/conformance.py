@@ -151,7 +151,8 @@ class _Check:
         else:
             with self.first.jobs.limited(WRONG_S):
                 yield from laws.hostile(tasks, [(task, candidate) for task, _, candidate in judged.right])
-                yield from laws.deterministic(judged, tasks)
+                with self.first.jobs.fresh():
+                    yield from laws.deterministic(judged, tasks)
                 yield from costs(laws, judged.right, tasks)
                 yield from laws_of_moments(laws)
         yield from laws.crashes.values()

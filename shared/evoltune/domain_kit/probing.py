@@ -82,6 +82,19 @@ class Jobs:
     seconds: float = 0.0
     most_s: float = math.inf
     """CPU seconds of one program at most, whatever the domain asks for."""
+    known: dict[str, Verdict] = field(default_factory=dict)
+    """Verdicts of programs that ran: the laws judge an answer up to forty times, and each run costs 30 ms."""
+    is_fresh: bool = False
+    """Whether a program runs again although its verdict is known."""
+
+    @contextmanager
+    def fresh(self) -> Iterator[None]:
+        """While it is checked whether the same program gives the same verdict."""
+        self.is_fresh = True
+        try:
+            yield
+        finally:
+            self.is_fresh = False
 
     @contextmanager
     def limited(self, most_s: float) -> Iterator[None]:
@@ -93,8 +106,17 @@ class Jobs:
             self.most_s = before
 
     def run(self, jobs: list[Any]) -> list[Verdict]:
-        began = time.monotonic()
         jobs = [replace(job, cpu_s=min(job.cpu_s or PROGRAM_S, self.most_s)) for job in jobs]
+        keys = [repr(job) for job in jobs]
+        if not self.is_fresh and all(key in self.known for key in keys):
+            return [self.known[key] for key in keys]
+        verdicts = self._ran(jobs)
+        settled = [(key, v) for key, v in zip(keys, verdicts, strict=True) if v.status in ("pass", "fail")]
+        self.known.update(settled)
+        return verdicts
+
+    def _ran(self, jobs: list[Any]) -> list[Verdict]:
+        began = time.monotonic()
         if self.pool is None:
             self.pool = Pool(WorkerConfig(domain=""), workers=1)
         (rows,) = self.pool.map("jobs", [jobs])

@@ -397,7 +397,7 @@ def _as_text(row: Row) -> Row:
 def _hub(ref: str) -> Iterator[Found]:
     """The rows of a dataset on the hub, by default of its `train` split. Needs the network or the hub's local cache."""
     require(f"reading the hub dataset {ref!r}", "data", "datasets")
-    from datasets import load_dataset
+    from datasets import config, load_dataset
 
     address = hub.parse_address(ref)
     name = address.repo
@@ -406,7 +406,10 @@ def _hub(ref: str) -> Iterator[Found]:
             f"{ref}: neither a file nor in the hub's local copy, and the hub cannot be asked ({reason}): "
             "check the path or the network"
         )
+    has_torch = config.TORCH_AVAILABLE
     try:
+        # Else a streamed dataset imports torch, 1.5 s, to become one of torch's own.
+        config.TORCH_AVAILABLE = has_torch and "torch" in sys.modules
         rows = load_dataset(
             name, address.config or None, split=address.split or "train", revision=address.revision or None,
             streaming=True,
@@ -417,6 +420,8 @@ def _hub(ref: str) -> Iterator[Found]:
             f"{ref}: neither a file nor a dataset that the hub gives ({type(error).__name__}: {reason}): check the name "
             f"({hub.FORM}), the network and your login; private sets need HF_TOKEN"
         ) from error
+    finally:
+        config.TORCH_AVAILABLE = has_torch
     return _streamed(ref, name, rows)
 
 

@@ -41,20 +41,18 @@ def pair_rows(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def step_model(reward_recipe, step_rows, tmp_path_factory):
-    pytest.importorskip("torch")
-    from evoltune.train.reward.launch import train_reward_model
-
-    out = tmp_path_factory.mktemp("step-model") / "model"
-    train_reward_model(reward_recipe("train.max_steps=60"), "steps", rows=step_rows, out=out, start=None)
-    return out
+def step_model(reward_recipe, step_rows, made_once):
+    return made_once("step-model", lambda out: _trained(reward_recipe("train.max_steps=60"), "steps", step_rows, out))
 
 
 @pytest.fixture(scope="session")
-def instruction_model(reward_recipe, pair_rows, tmp_path_factory):
+def instruction_model(reward_recipe, pair_rows, made_once):
+    recipe = reward_recipe("train.max_steps=30")
+    return made_once("instruction-model", lambda out: _trained(recipe, "instructions", pair_rows, out))
+
+
+def _trained(recipe, kind, rows, out):
     pytest.importorskip("torch")
     from evoltune.train.reward.launch import train_reward_model
 
-    out = tmp_path_factory.mktemp("instruction-model") / "model"
-    train_reward_model(reward_recipe("train.max_steps=30"), "instructions", rows=pair_rows, out=out, start=None)
-    return out
+    train_reward_model(recipe, kind, rows=rows, out=out, start=None)

@@ -69,22 +69,19 @@ def pairs(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def policy(tiny_base, tiny_rows, tmp_path_factory):
-    """policy(kind): a checkpoint of three steps of SFT, `lora` or `full`."""
+def policy(tiny_base, tiny_rows, adapter, made_once):
+    """policy(kind): a checkpoint of SFT, `lora` or `full`."""
     pytest.importorskip("trl", reason="TRL is not installed (pip install evoltune[rl]): no policy was trained")
     from evoltune.train.launch import train
 
-    made = {}
+    full = ["train.precision=fp32", "train.max_steps=1", "train.finetuning_type=full", "train.max_length=256"]
+    recipe = load_recipe("smoke/math", [f"train.model_name_or_path={tiny_base}", "eval.suites=[]", *full])
 
     def of(kind: str):
-        if kind not in made:
-            made[kind] = tmp_path_factory.mktemp(kind) / "checkpoint"
-            recipe = load_recipe(
-                "smoke/math",
-                [f"train.model_name_or_path={tiny_base}", "eval.suites=[]", "train.precision=fp32", "train.max_steps=1",
-                 f"train.finetuning_type={kind}", "train.lora_r=4", "train.max_length=256"],
-            )  # fmt: skip
-            train(recipe, tiny_rows, made[kind], suites={})
-        return made[kind]
+        return (
+            adapter
+            if kind == "lora"
+            else made_once("policy-full", lambda out: train(recipe, tiny_rows, out, suites={}))
+        )
 
     return of

@@ -92,12 +92,13 @@ def test_a_service_is_started_with_a_profile_and_a_policy():
     assert server.stop()[0] == 0
 
 
-def test_what_takes_too_long_becomes_an_error_and_the_other_rows_get_their_verdicts():
-    server = VerifierService("--domain", "code", "--timeout-s", "1.5", "--program-s", "1000")
+def test_what_takes_too_long_is_an_error_and_holds_neither_other_rows_nor_the_end_of_the_service():
+    server = VerifierService("--domain", "code", "--timeout-s", "1", "--program-s", "1000")
     rows = [GOOD, LOOP, GOOD | {"id": "last"}]
     verdicts = list(VerifierClient(server.url, token=TOKEN).verify(rows, domain="code"))
     assert [v["status"] for v in verdicts] == ["pass", "error", "pass"] and verdicts[2]["id"] == "last"
     assert "row 2: the service gave no verdict in 3 attempts" in verdicts[1]["reason"]
+    assert server.request("POST", "/v1/verify", {"domain": "code", "rows": [LOOP] * 2})[0] == 504
     assert server.stop()[0] == 0
 
 

@@ -43,7 +43,7 @@ def metric(server, name):
     return float(found[1]) if found else 0.0
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def small():
     server = VerifierService(
         "--domain", "code", "--queue-rows", "4", "--timeout-s", "2", "--read-s", "0.5", "--program-s", "3"
@@ -75,23 +75,14 @@ def test_a_body_that_does_not_arrive_is_408(small):
 
 
 def test_the_rows_of_a_caller_that_disconnects_leave_the_queue(small):
+    passed = 'evoltune_verdicts_total{domain="code",status="pass"}'
+    before = metric(small, passed)
     with socket.create_connection(("127.0.0.1", small.port)) as connection:
         body = json.dumps({"domain": "code", "rows": [SLEEP] * 4})
         connection.sendall(head(f"Content-Length: {len(body)}") + body.encode())
         until(lambda: metric(small, 'evoltune_waiting_rows{domain="code"}') == 4)
     until(lambda: metric(small, 'evoltune_waiting_rows{domain="code"}') == 0)
-    verified = metric(small, 'evoltune_verdicts_total{domain="code",status="pass"}')
-    assert verified < 4
-
-
-def test_a_late_request_holds_neither_a_worker_nor_the_end_of_the_service():
-    server = VerifierService("--domain", "code", "--timeout-s", "1.5", "--program-s", "1000")
-    for _ in range(2):
-        assert server.request("POST", "/v1/verify", {"domain": "code", "rows": [LOOP] * 3})[0] == 504
-        client = VerifierClient(server.url, token=TOKEN)
-        assert [v["status"] for v in client.verify([GOOD], domain="code")] == ["pass"]
-    assert server.request("POST", "/v1/verify", {"domain": "code", "rows": [LOOP]})[0] == 504
-    assert server.stop()[0] == 0
+    assert metric(small, passed) - before < 4
 
 
 def test_sigterm_answers_what_was_accepted_and_nothing_more():
@@ -142,7 +133,7 @@ def load(*options):
 
 
 def test_a_short_overload_is_answered_in_time_or_refused():
-    figures = load("--seconds", "5", "--queue-rows", "16", "--times", "6")
+    figures = load("--seconds", "2", "--queue-rows", "16", "--times", "6", "--timeout-s", "5")
     assert figures["statuses"]["429"] > 0 and figures["statuses"]["200"] > 0
 
 

@@ -33,8 +33,8 @@ from evoltune.verification.rows import labels_of, verdict_row
 TOKEN_VARIABLE = "EVOLTUNE_SERVICE_TOKEN"
 BATCH_BYTES = 4 * 2**20
 ATTEMPTS = 3
-MAX_REPLY_BYTES = 256 * 2**20
 """How often a row is sent that the service does not verify in its time limit: the first time it may have waited for others."""
+MAX_REPLY_BYTES = 256 * 2**20
 Numbered = tuple[int, bytes]
 """A row's number and its JSON."""
 ROUTES: Mapping[str, str] = {"/v1/verify": "verdicts", "/score": "scores"}
