@@ -27,6 +27,7 @@ from evoltune_math.conclusions import (
     value_after_denial,
 )
 from evoltune_math.formula_choice import about_letter, first_formulas, last_formulas
+from evoltune_math.labels import is_cut
 from evoltune_math.prose import (
     ALL_REALS,
     FORMULA,
@@ -204,6 +205,8 @@ def _stated(text: str) -> Found | None:
         text = _MONEY.sub(r"\\$", text)
     if states_cases(text):
         return Found(text, "bare")
+    if WORD.search(text) and is_cut(text):
+        return _phrase(text) or Found(NO_VALUE + LAST_SENTENCE.split(text)[-1], "prose")
     found = _in_prose(text)
     if found is None or (found.method == "bare" and not non_math_words(found.text)):
         return found

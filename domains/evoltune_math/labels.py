@@ -1,7 +1,8 @@
-"""Numbers in prose that are no values: they name a thing, or an operation that the sentence does not carry out.
+"""Numbers in prose that are no values: they name a thing, count the steps of a solution, or are only supposed or worked with.
 
 is_name("This follows from Lemma 2.", 24)  ->  True
 is_unfinished("multiply @ by # . ")        ->  True: nothing says what comes of it
+is_cut("She gave 3 apples to the")         ->  True
 """
 
 import re
@@ -15,13 +16,19 @@ _POINTING = (
     r"|as (?:shown|seen|stated|explained|given|derived|found) (?:in|on|by|at)"
     r"|(?:answer|solution|result|proof|derivation) (?:is|lies|(?:is|can be) (?:found|given|shown|stated))? ?(?:in|on|at|by))"
 )
-_EDITION = r"(?:world war|copyright|version|python|windows|java|amc|aime|imo|usamo|putnam|grade school math)|©"
+_EDITION = r"(?:world war|copyright|version|python|windows|java|amc|aime|imo|usamo|putnam|error|http)|©"
 _NAMED = re.compile(
     rf"(?:\b{_OF_THE_TEXT}|\b{_POINTING} (?:the |our |my )?{_PLACE}|\b{_EDITION}) ?(?:no\.? ?|number |# ?)?\\?[(\[]?\$?$"
-    r"|\b(?:in|see|from|by|ref\.?) \[$",
+    r"|\b(?:in|see|from|by|ref\.?) \[$|\bprint\($|(?:://|\bwww\.)\S*$",
     re.I,
 )
-"""Before the number of `by Theorem 5`, `see Table 4`, `in [14]`."""
+"""Before the number of `by Theorem 5`, `see Table 4`, `in [14]`, `https://host/42`."""
+_LINE_START = re.compile(r"(?:^|\n)[ \t>#*-]*$")
+_HEADING = re.compile(
+    r"(?:^|\n)[ \t>#*-]*(?:step|part|stage|phase|case|question|problem|exercise|example|section) $", re.I
+)
+_MARKED = re.compile(r"(\d{1,2})\**[.)](?=\s|$)")
+_TITLED = re.compile(r"\d{1,2}\**[:.)]")
 _PART_OF_NAME = re.compile(r"(?<![\w\\$])[A-Z][A-Za-z]+-$")
 """Before the number of `GPT-4`; a single letter is a quantity."""
 _SIGN_WORD = re.compile(r"(?:minus|negative|plus|positive)-$", re.I)
@@ -32,8 +39,15 @@ _UNFINISHED = re.compile(
     rf"^(?:so |then |now |finally )?,? ?(?:multiply|divide|add|subtract|(?:square|cube)(?! root)|double|halve) (?!.*\b{_DOES} )[^=:@]*@ [^=:]*$"
     rf"|^(?:the |a )?{_OPERATION} of (?!.*\b{_DOES} )[^,:;=@]*@ [^,:;=]*$"
     r"|, @ ,? ?(?:plus|minus|times|divided by|multiplied by) "
+    r"|^(?:and |now |also |first )?,? ?(?:let|suppose|assume|imagine|recall|remember|note|consider|given :|we (?:know|want|are given|are told)|the (?:problem|question) (?:says|states|asks|gives|tells)) "
+    r"(?!.*\b(?:so|then|thus|hence|therefore|gives?|get|answer|result) )"
 )
-"""`Multiply 7 by 6`, `the sum of the first 5 primes`, `the number of sides, 6, plus one`."""
+"""`Multiply 7 by 6`, `the sum of the first 5 primes`, `the number of sides, 6, plus one`, `Suppose there are 12`."""
+_CUT = re.compile(
+    r"(?:[-+×*/=,]|\\(?:times|cdot|frac)|\s(?:and|or|but|the|an|of|to|by|from|with|for|which|who|is|are|was|were|has|have|his|their|its|our|your|my|because|if|when|plus|minus|than|we have that))\s*$",
+    re.I,
+)
+"""The end of a text that stops in the middle of a sentence: a limit on tokens cut it."""
 
 
 def is_name(text: str, start: int) -> bool:
@@ -41,7 +55,22 @@ def is_name(text: str, start: int) -> bool:
     before = text[max(0, start - _MAX_BEFORE) : start]
     if before.endswith("-"):
         return _PART_OF_NAME.search(before) is not None and _SIGN_WORD.search(before) is None
-    return _NAMED.search(before) is not None
+    if _LINE_START.search(before) and (mark := _MARKED.match(text, start)):
+        return _is_listed(text, int(mark[1]))
+    return _NAMED.search(before) is not None or (
+        _HEADING.search(before) is not None and _TITLED.match(text, start) is not None
+    )
+
+
+def _is_listed(text: str, number: int) -> bool:
+    """Whether lines of the text are numbered, one of them just before or after this number."""
+    beside = (number - 1, number + 1)
+    return any(re.search(rf"(?:^|\n)[ \t>#*-]*{other}\**[.)]\s", text) is not None for other in beside)
+
+
+def is_cut(text: str) -> bool:
+    """Whether a text stops in the middle of a sentence, so that its last sentence states nothing."""
+    return _CUT.search(text, max(0, len(text) - _MAX_BEFORE)) is not None
 
 
 def is_unfinished(line: str) -> bool:

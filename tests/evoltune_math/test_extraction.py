@@ -86,9 +86,10 @@ def test_what_follows_an_end_mark_is_no_answer(mark: str) -> None:
     assert find(f"The answer is \\boxed{{4}}.{mark}\nNext: \\boxed{{5}}") == Found("4", "boxed")
 
 
-def test_the_last_number_of_a_truncated_response_is_found_as_a_number() -> None:
+def test_a_truncated_response_states_no_number() -> None:
     response = "First we add 3 and 4 to get 7.\n\nThen we multiply that by 6, which is"
-    assert find(response) == Found("6", "number")
+    assert find(response) == Found("no value: Then we multiply that by 6, which is", "prose")
+    assert find("The answer is 42. To check this, we add 3 to the") == Found("42", "phrase")
 
 
 @pytest.mark.parametrize(
