@@ -65,7 +65,7 @@ def test_only_what_was_expected_is_counted_as_met(error, counted):
 
 def test_messages_say_what_was_expected_and_are_cut():
     with pytest.raises(expectations.Failed, match="DID NOT RAISE <class 'ValueError'>"):
-        expectations.expect(ValueError, None, (len, "abc"), {})
+        expectations.expect(expectations.Expected(ValueError, None), (len, "abc"), {})
     with pytest.raises(expectations.Failed) as info, expectations.Expected(ValueError, "b" * 300):
         raise ValueError("a" * 300)
     assert str(info.value) == f"{'a' * 200!r} does not match {'b' * 200!r}"
@@ -74,7 +74,9 @@ def test_messages_say_what_was_expected_and_are_cut():
 def test_the_exception_is_given_without_frames_and_arguments_are_passed_on():
     given = []
     context = expectations.expect(
-        ValueError, "text", (lambda *a, **k: given.append((a, k)) or int("text"), 1, 2), {"key": 3}
+        expectations.Expected(ValueError, "text"),
+        (lambda *a, **k: given.append((a, k)) or int("text"), 1, 2),
+        {"key": 3},
     )
     assert given == [((1, 2), {"key": 3})] and context.value.__traceback__ is None
     assert isinstance(context.exception, ValueError) and context.type is ValueError

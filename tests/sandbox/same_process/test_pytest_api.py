@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoltune.sandbox.same_process import comparing, expectations, pytest_api
+from evoltune.sandbox.same_process import comparing, expectations, fixtures, pytest_api
 
 OURS = pytest_api.pytest_module(lambda: 7, lambda module: module)
 numbers = st.one_of(
@@ -114,7 +114,7 @@ PARAMETRIZED = [
 
 
 def cases_of(function):
-    return pytest_api.Metafunc(function, None, [], getattr(function, "pytestmark", ())).cases
+    return fixtures.Fixtures({}, None).cases(function, getattr(function, "pytestmark", ()), [], None)
 
 
 @pytest.mark.parametrize(("names", "values"), PARAMETRIZED)

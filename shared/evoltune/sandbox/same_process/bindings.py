@@ -187,7 +187,7 @@ def _method(judge: Judge) -> Callable[..., Any]:
 
     def method(site: int, owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
         result = call(owner, name, args, kwargs)
-        if (site and name not in rewriting.CONTEXTS) or (name in rewriting.RAISES and len(args) > 1):
+        if (site and name not in rewriting.CONTEXTS) or (name in rewriting.CALLABLE and len(args) > 1):
             monitor.count(judge.state, site)
         return result
 

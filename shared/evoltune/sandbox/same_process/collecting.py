@@ -6,12 +6,13 @@ Invariant: what a test raises reaches the caller; a test that is skipped raises 
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from evoltune.sandbox.same_process import captured, pytest_api
+from evoltune.sandbox.same_process import captured, pytest_api, warning_filters
 from evoltune.sandbox.same_process.expectations import Failed, Unsupported
 from evoltune.sandbox.same_process.fixtures import CANDIDATES, Fixtures, finish, required
+from evoltune.sandbox.same_process.parametrizing import Case, grouped
 from evoltune.sandbox.same_process.pytest_api import Fixture
 
 TAKES_ENTRY = frozenset(
@@ -21,10 +22,11 @@ TAKES_ENTRY = frozenset(
 
 
 class Test:
-    """One test and how it is run. Its name tells which assertions it must reach; "": it need not reach any."""
+    """One test and how it is run. Its name tells which assertions it must reach; "": it need not reach any. `shared`: the
+    parameters that it shares with others."""
 
-    def __init__(self, name: str, run: Callable[[], None]) -> None:
-        self.name, self.run = name, run
+    def __init__(self, name: str, run: Callable[[], None], shared: Sequence[Any] = ()) -> None:
+        self.name, self.run, self.shared = name, run, shared
 
 
 def collected(space: dict[str, Any], own: list[str], entry: Any) -> Iterator[Test]:
@@ -68,9 +70,12 @@ class Collector:
         load = self.space.get("load_tests") if "load_tests" in own and "unittest" in captured.modules else None
         if callable(load):
             yield from self._loaded(load, own)
+        functions: list[Test] = []
         for name in own:
             value = self.space.get(name)
             if isinstance(value, type):
+                yield from grouped(functions)
+                functions = []
                 if issubclass(value, captured.of_unittest("TestCase")):
                     if load is None:
                         yield from self.cases(name, value)
@@ -81,16 +86,22 @@ class Collector:
             ):
                 before, after = self.space.get("setup_function"), self.space.get("teardown_function")
                 for test in self.function(name, value):
-                    yield Test(test.name, _surrounded(test.run, before, after, value))
+                    functions.append(Test(test.name, _surrounded(test.run, before, after, value), test.shared))
+        yield from grouped(functions)
+
+    def _round(self, holder: Any) -> list[Any]:
+        """The marks of the class of a test, and of the module."""
+        return [*getattr(type(holder), "pytestmark", ()), *self.marks]
 
     # ---- pytest
 
     def function(self, name: str, function: Any, holder: Any = None, prefix: str = "") -> Iterator[Test]:
-        marks = [*self.marks, *getattr(type(holder), "pytestmark", ()), *getattr(function, "pytestmark", ())]
+        marks = [*getattr(function, "pytestmark", ()), *self._round(holder)]
         if pytest_api.is_skipped(function, marks, self.space):
             return
         names = required(function)
-        cases = self._parameter_sets(function, marks, names, holder)
+        used = [str(name) for mark in marks if mark.name == "usefixtures" for name in mark.args]
+        cases = self.fixtures.cases(function, marks, [*used, *names], holder)
         fixed = {name for case in cases for name in case.given}
         open_names = [name for name in names if name not in fixed]
         if len(open_names) == 1 and not fixed and not self.fixtures.knows(open_names[0], holder):
@@ -101,32 +112,24 @@ class Collector:
                 return
         elif open_names and not name.startswith("test"):
             return
-        used = [str(name) for mark in marks if mark.name == "usefixtures" for name in mark.args]
         for case in cases:
             if pytest_api.is_skipped(None, case.marks, self.space):
                 continue
-            for chosen in self.fixtures.variants([*used, *open_names], holder, case.indirect):
-                run = self._run_with(function, case.given, open_names, used, chosen, holder)
-                failing = pytest_api.expected_to_fail([*marks, *case.marks], self.space)
-                yield Test("" if failing else prefix + name, _expecting(run, failing, name) if failing else run)
-
-    def _parameter_sets(self, function: Any, marks: list[Any], names: list[str], holder: Any) -> list[Any]:
-        metafunc = pytest_api.Metafunc(function, holder, self.fixtures.needed(names, holder), marks)
-        generate = self.space.get("pytest_generate_tests")
-        for hook in (generate, getattr(holder, "pytest_generate_tests", None)):
-            if callable(hook):
-                hook(metafunc)
-        return metafunc.cases
+            case.marks += marks
+            run = self._run_with(function, case, open_names, used, holder)
+            failing = pytest_api.expected_to_fail(case.marks, self.space)
+            test = "" if failing else prefix + name
+            yield Test(test, _expecting(run, failing, name) if failing else run, case.shared)
 
     def _run_with(
-        self, function: Any, given: Any, names: list[str], used: list[str], chosen: Any, holder: Any
+        self, function: Any, case: Case, names: list[str], used: list[str], holder: Any
     ) -> Callable[[], None]:
         def run() -> None:
-            with self.fixtures.opened(given, chosen, holder, function) as value:
+            with warning_filters.filtered(case.marks), self.fixtures.opened(case, holder, function) as value:
                 for name in used:
                     value(name)
                 arguments = {name: value(name) for name in names}
-                finish(function(**{**given, **arguments}))
+                finish(function(**{**case.given, **arguments}))
 
         return run
 
@@ -137,12 +140,14 @@ class Collector:
         methods = [m for m in _in_order(kind) if m.startswith("test") and callable(getattr(kind, m))]
         if callable(setup := getattr(kind, "setup_class", None)):
             yield Test("", _with_optional(setup, kind))
+        tests: list[Test] = []
         for method in methods:
             instance = kind()
             before, after = getattr(instance, "setup_method", None), getattr(instance, "teardown_method", None)
             bound = getattr(instance, method)
             for test in self.function(method, bound, instance, f"{name}."):
-                yield Test(test.name, _surrounded(test.run, before, after, bound))
+                tests.append(Test(test.name, _surrounded(test.run, before, after, bound), test.shared))
+        yield from grouped(tests)
         for inner in _in_order(kind):
             value = getattr(kind, inner)
             if inner.startswith("Test") and isinstance(value, type) and "__init__" not in value.__dict__:
@@ -161,13 +166,21 @@ class Collector:
         if methods:
             yield Test("", kind.setUpClass)
         for method in methods:
-            function = getattr(kind, method)
-            if not pytest_api.is_skipped(function, (), self.space):
-                fails = getattr(function, "__unittest_expecting_failure__", False)
-                yield Test("" if fails else f"{name}.{method}", self._run_case(lambda m=method: kind(m), method, fails))  # type: ignore[misc]
+            yield from self._case(name, kind, method, lambda m=method: kind(m))  # type: ignore[misc]
         if methods:
-            yield Test("", kind.tearDownClass)
-            yield Test("", kind.doClassCleanups)
+            yield from _class_ended(kind)
+
+    def _case(self, name: str, kind: Any, method: str, make: Callable[[], Any]) -> Iterator[Test]:
+        """One method of a class of cases."""
+        if any(
+            "run" in base.__dict__ for base in kind.__mro__ if not base.__module__.startswith((*_RUNNERS, "builtins"))
+        ):
+            raise Unsupported("a TestCase with a `run` of its own")
+        function = getattr(kind, method)
+        if pytest_api.is_skipped(function, (), self.space):
+            return
+        fails = any(getattr(owner, "__unittest_expecting_failure__", False) for owner in (kind, function))
+        yield Test("" if fails else f"{name}.{method}", self._run_case(make, method, fails))
 
     def _loaded(self, load: Any, own: list[str]) -> Iterator[Test]:
         """The cases of the suite that `load_tests` makes of those that a loader finds."""
@@ -176,35 +189,31 @@ class Collector:
         kinds = [self.space[n] for n in own if isinstance(self.space.get(n), type)]
         kinds = [kind for kind in kinds if issubclass(kind, unittest.TestCase)]
         suite = unittest.TestSuite(map(loader.loadTestsFromTestCase, kinds))
-        waiting, kind = [load(loader, suite, None)], None
+        waiting, before = [load(loader, suite, None)], None
         while waiting:
             test = waiting.pop(0)
             if not isinstance(test, unittest.TestCase):
                 waiting = [*test, *waiting]
                 continue
-            if type(test).__module__.startswith("unittest"):
-                raise Unsupported(f"load_tests with {type(test).__name__}")
-            if type(test) is not kind:
-                if kind is not None:
-                    yield Test("", kind.tearDownClass)
-                kind = type(test)
+            kind = type(test)
+            if kind.__module__.startswith("unittest") and kind is not unittest.FunctionTestCase:
+                raise Unsupported(f"load_tests with {kind.__name__}")
+            if pytest_api.is_skipped(kind, (), self.space):
+                continue
+            if kind is not before:
+                yield from _class_ended(before)
+                before = kind
                 yield Test("", kind.setUpClass)
-            method = test._testMethodName
-            yield Test(f"{kind.__name__}.{method}", self._run_case(lambda case=test: case, method, False))  # type: ignore[misc]
-        if kind is not None:
-            yield Test("", kind.tearDownClass)
+            yield from self._case(kind.__name__, kind, test._testMethodName, lambda case=test: case)  # type: ignore[misc]
+        yield from _class_ended(before)
 
     def _run_case(self, make: Callable[[], Any], method: str, expects_failure: bool) -> Callable[[], None]:
         def run() -> None:
             case = make()
             function = getattr(case, method)
-            used = [
-                str(name)
-                for mark in getattr(function, "pytestmark", ())
-                if mark.name == "usefixtures"
-                for name in mark.args
-            ]
-            with self.fixtures.opened({}, {}, case, function) as value:
+            marks = [*getattr(function, "pytestmark", ()), *self._round(case)]
+            used = [str(name) for mark in marks if mark.name == "usefixtures" for name in mark.args]
+            with warning_filters.filtered(marks), self.fixtures.opened(Case({}, {}, marks), case, function) as value:
                 for name in used:
                     value(name)
                 if hasattr(case, "asyncSetUp"):
@@ -213,6 +222,16 @@ class Collector:
                     _sync_case(case, method)
 
         return _expecting(run, pytest_api.Expected(strict=True), method) if expects_failure else run
+
+
+_RUNNERS = ("unittest", "doctest")
+"""Modules whose classes of cases belong to the runners."""
+
+
+def _class_ended(kind: Any) -> Iterator[Test]:
+    if kind is not None and not kind.__module__.startswith(_RUNNERS):
+        yield Test("", kind.tearDownClass)
+        yield Test("", kind.doClassCleanups)
 
 
 def _in_order(kind: Any) -> list[str]:

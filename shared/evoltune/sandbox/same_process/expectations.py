@@ -22,8 +22,8 @@ class Failed(AssertionError):
 class Expected:
     """The context of `raises`: the exception that came."""
 
-    def __init__(self, kinds: Any, match: Any) -> None:
-        self.kinds, self.pattern = kinds, match
+    def __init__(self, kinds: Any, match: Any, check: Any = None) -> None:
+        self.kinds, self.pattern, self.check = kinds, match, check
         self.exception: Any = None
 
     @property
@@ -39,9 +39,25 @@ class Expected:
         return type(self.exception).__name__
 
     def match(self, pattern: Any) -> bool:
-        if not re.search(pattern, str(self.exception)):
-            raise Failed(f"{str(self.exception)[:200]!r} does not match {str(pattern)[:200]!r}")
+        text = self.text_of(self.exception)
+        if not re.search(pattern, text):
+            raise Failed(f"{text[:200]!r} does not match {str(pattern)[:200]!r}")
         return True
+
+    def text_of(self, error: Any) -> str:
+        """What a pattern is searched in."""
+        return str(error)
+
+    def fits(self, error: Any) -> bool:
+        """Whether an exception of the right kind has the right text, and passes the tests' own check."""
+        return (self.pattern is None or bool(re.search(self.pattern, self.text_of(error)))) and (
+            self.check is None or bool(self.check(error))
+        )
+
+    def take(self, error: Any) -> None:
+        """Keeps the exception, and counts the expectation as met."""
+        self.exception = error.with_traceback(None)
+        met.append(None)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -59,12 +75,14 @@ class Expected:
         self.exception = error.with_traceback(None)
         if self.pattern is not None:
             self.match(self.pattern)
+        if not self.fits(error):
+            raise Failed(f"{kind.__name__} does not pass the check of the tests")
         met.append(None)
         return True
 
 
-def expect(kinds: Any, match: Any, args: Any, kwargs: Any) -> Any:
-    context = Expected(kinds, match)
+def expect(context: Expected, args: Any, kwargs: Any) -> Any:
+    """The context, or with a function what it gave when that was called."""
     if not args:
         return context
     function, *rest = args

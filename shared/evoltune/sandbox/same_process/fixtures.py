@@ -3,16 +3,17 @@
 Invariant: a value is made once for its scope, and what was made is finished in the reverse order, also where a test fails.
 
     fixtures = Fixtures(space, entry)
-    with fixtures.opened({"n": 1}, {}, holder=None) as value: value("box")
+    with fixtures.opened(Case({"n": 1}, {}), holder=None) as value: value("box")
 """
 
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from evoltune.sandbox.same_process import captured, pytest_api, pytest_fixtures
+from evoltune.sandbox.same_process import captured, pytest_fixtures
 from evoltune.sandbox.same_process.expectations import Unsupported
+from evoltune.sandbox.same_process.parametrizing import WIDE, Case, Metafunc
 from evoltune.sandbox.same_process.pytest_api import Fixture
 
 CANDIDATES = frozenset({"candidate", "solution", "func", "function", "fn", "f", "entry_point", "solve"})
@@ -81,41 +82,50 @@ class Fixtures:
         self.module, self.of_class = _Scope(), _Scope()
         self.found = {value.name: value for value in [*space.values()] if isinstance(value, Fixture)}
 
-    def of(self, holder: Any) -> dict[str, Fixture]:
-        """By name: those of the module, and of a test class."""
-        if holder is None:
-            return self.found
-        names = [
-            n for base in reversed(type(holder).__mro__) for n, v in base.__dict__.items() if isinstance(v, Fixture)
-        ]
-        return {**self.found, **{value.name: value for value in (getattr(holder, name) for name in names)}}
+    def of(self, holder: Any) -> dict[str, list[Fixture]]:
+        """By name: that of the module, and those of a test class, each of which hides the one before it."""
+        found = {name: [fixture] for name, fixture in self.found.items()}
+        for base in reversed(type(holder).__mro__) if holder is not None else ():
+            for value in [v for v in base.__dict__.values() if isinstance(v, Fixture)]:
+                found.setdefault(value.name, []).append(value.__get__(holder))
+        return found
 
     def knows(self, name: str, holder: Any) -> bool:
         return name in self.of(holder) or name in pytest_fixtures.BUILT_IN or name == "request"
 
     def needed(self, names: list[str], holder: Any) -> list[str]:
-        """These fixtures, those used everywhere, and what they ask for in turn."""
+        """These fixtures, those used everywhere, and what they ask for in turn; those that live longest first."""
         found = self.of(holder)
-        names = [*(name for name, fixture in found.items() if fixture.autouse), *names]
+        names = [*(name for name, fixtures in found.items() if fixtures[-1].autouse), *names]
         for name in names:  # grows meanwhile
-            if name in found:
-                names += [p for p in required(found[name].function) if p not in names]
-        return list(dict.fromkeys(names))
+            names += [p for p in _asked(name, found.get(name, ())) if p not in names]
+        return sorted(dict.fromkeys(names), key=lambda n: _width(found[n][-1].scope if n in found else "function"))
 
-    def variants(self, names: list[str], holder: Any, given: dict[str, Any]) -> list[dict[str, Any]]:
-        """Fixture -> parameter: one for each combination of those that have several and are not given."""
-        variants: list[dict[str, Any]] = [given]
+    def cases(self, function: Any, marks: list[Any], names: list[str], holder: Any) -> list[Case]:
+        """The runs of a test: for each combination of the parameters that it, its hooks and its fixtures have."""
         found = self.of(holder)
-        for name in self.needed(names, holder):
-            fixture = found.get(name)
-            if fixture is not None and fixture.params is not None and name not in given:
-                values = [v.values[0] if isinstance(v, pytest_api.Parameters) else v for v in fixture.params]
-                variants = [{**chosen, name: value} for value in values for chosen in variants]
-        return variants
 
-    def opened(self, given: dict[str, Any], chosen: dict[str, Any], holder: Any, function: Any = None) -> "Opened":
-        """The fixtures of one run. `given`: values of parameters; `chosen`: parameters of fixtures."""
-        return Opened(self, given, chosen, holder, function)
+        def scope_of(name: str) -> str:
+            return found[name][-1].scope if name in found else "function"
+
+        metafunc = Metafunc(function, holder, self.needed(names, holder), scope_of)
+        for hook in (self.space.get("pytest_generate_tests"), getattr(holder, "pytest_generate_tests", None)):
+            if callable(hook):
+                hook(metafunc)
+        given = [mark for mark in marks if mark.name == "parametrize"]
+        by_marks = {name for mark in given for name in _names_of(mark)}
+        for name in metafunc.fixturenames:
+            fixture = found[name][-1] if name in found else None
+            if fixture is None or fixture.params is None or name in by_marks or metafunc.takes(name):
+                continue
+            metafunc.parametrize(name, fixture.params, indirect=True, ids=fixture.ids)
+        for mark in given:
+            metafunc.parametrize(*mark.args, **mark.kwargs)
+        return metafunc.cases
+
+    def opened(self, case: Case, holder: Any, function: Any = None) -> "Opened":
+        """The fixtures of one run."""
+        return Opened(self, case, holder, function)
 
     def close(self) -> None:
         """Finishes what lives as long as the module."""
@@ -125,18 +135,36 @@ class Fixtures:
             self.module.close()
 
 
+def _asked(name: str, fixtures: Sequence[Fixture]) -> list[str]:
+    """What a fixture asks for, and the one that it hides where it asks for that."""
+    names: list[str] = []
+    for fixture in reversed(fixtures):
+        names += required(fixture.function)
+        if name not in names:
+            break
+    return names
+
+
+def _width(scope: str) -> int:
+    return WIDE.index(scope) if scope in WIDE else len(WIDE)
+
+
+def _names_of(mark: Any) -> list[str]:
+    names = mark.kwargs["argnames"] if "argnames" in mark.kwargs else mark.args[0]
+    return [n.strip() for n in names.split(",")] if isinstance(names, str) else [*names]
+
+
 class Opened:
     """The fixtures of one run."""
 
-    def __init__(
-        self, fixtures: Fixtures, given: dict[str, Any], chosen: dict[str, Any], holder: Any, function: Any
-    ) -> None:
-        self.fixtures, self.given, self.chosen, self.holder, self.function = fixtures, given, chosen, holder, function
+    def __init__(self, fixtures: Fixtures, case: Case, holder: Any, function: Any) -> None:
+        self.fixtures, self.case, self.holder, self.function = fixtures, case, holder, function
+        self.given, self.chosen = case.given, case.indirect
         self.found, self.own = fixtures.of(holder), _Scope()
 
     def __enter__(self) -> Callable[[str], Any]:
-        for name, fixture in self.found.items():
-            if fixture.autouse:
+        for name in self.fixtures.needed([], self.holder):
+            if name in self.found and self.found[name][-1].autouse:
                 self.value(name)
         return self.value
 
@@ -148,32 +176,36 @@ class Opened:
             return self.own
         return self.fixtures.of_class if name == "class" else self.fixtures.module
 
-    def value(self, name: str) -> Any:
-        """A fixture's value."""
+    def value(self, name: str, hidden: int = 0) -> Any:
+        """A fixture's value. `hidden`: of the one that is hidden by that many others of its name."""
         if name in self.given:
             return self.given[name]
         if name == "request":
             return Request(self, "", _NO_PARAMETER, self.own)
-        fixture = self.found.get(name)
+        found = self.found.get(name, [])
+        fixture = found[-1 - hidden] if hidden < len(found) else None
         if fixture is None and name not in pytest_fixtures.BUILT_IN:
             if name in CANDIDATES:
                 return self.fixtures.entry()
             raise Unsupported(f"the fixture {name!r}")
         function = fixture.function if fixture else pytest_fixtures.BUILT_IN[name]
         kind = fixture.scope if fixture else "session" if name in pytest_fixtures.OF_SESSION else ""
-        scope, chosen = self.scope(kind if isinstance(kind, str) else ""), self.chosen.get(name, _NO_PARAMETER)
-        if name in scope.values:
-            known, value = scope.values[name]
+        scope, chosen = self.scope(kind), self.chosen.get(name, _NO_PARAMETER)
+        made = f"{name} {hidden}" if hidden else name
+        if made in scope.values:
+            known, value = scope.values[made]
             if known is chosen:
                 return value
-            scope.close(name)
+            scope.close(made)
         request = Request(self, name, chosen, scope)
-        names = required(function)
-        value = finish(function(**{p: request if p == "request" else self.value(p) for p in names}))
+        arguments = {
+            p: request if p == "request" else self.value(p, hidden + 1 if p == name else 0) for p in required(function)
+        }
+        value = finish(function(**arguments))
         if inspect.isgenerator(value):
             generator, value = value, next(value)
-            scope.finalizers.append((name, lambda: _end(generator)))
-        scope.values[name] = chosen, value
+            scope.finalizers.append((made, lambda: _end(generator)))
+        scope.values[made] = chosen, value
         return value
 
 
@@ -183,13 +215,17 @@ def _end(generator: Any) -> None:
 
 
 class _Node:
-    def __init__(self, function: Any) -> None:
-        self.name = self.originalname = getattr(function, "__name__", "")
-        self.nodeid = f"test_solution.py::{self.name}"
-        self._marks = getattr(function, "pytestmark", ())
+    def __init__(self, opened: Opened) -> None:
+        function, case = opened.function, opened.case
+        self.originalname = getattr(function, "__name__", "")
+        self.name = f"{self.originalname}[{case.id}]" if case.ids else self.originalname
+        held = "" if opened.holder is None else f"{type(opened.holder).__name__}::"
+        self.nodeid = f"test_solution.py::{held}{self.name}"
+        self.callspec = types.SimpleNamespace(id=case.id, params={**case.given, **case.indirect})
+        self._marks = case.marks
 
     def get_closest_marker(self, name: str, default: Any = None) -> Any:
-        return next((mark for mark in reversed(self._marks) if mark.name == name), default)
+        return next((mark for mark in self._marks if mark.name == name), default)
 
     def iter_markers(self, name: Any = None) -> Any:
         return (mark for mark in self._marks if name in (None, mark.name))
@@ -204,7 +240,7 @@ class Request:
             self.param = chosen
         self.function, self.instance = opened.function, opened.holder
         self.cls = None if opened.holder is None else type(opened.holder)
-        self.node = _Node(opened.function)
+        self.node = _Node(opened)
         self.module = types.SimpleNamespace(**{k: v for k, v in opened.fixtures.space.items() if k.isidentifier()})
 
     def getfixturevalue(self, name: str) -> Any:

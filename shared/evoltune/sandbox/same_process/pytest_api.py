@@ -5,19 +5,18 @@ Invariant: an expectation is decided here, whatever the program has done to a mo
 
 import fractions
 import importlib
-import itertools
 import math
 import os
 import platform
-import re
 import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
-from evoltune.sandbox.same_process import comparing, matchers, plain_values, pytest_fixtures
+from evoltune.sandbox.same_process import comparing, matchers, plain_values, pytest_fixtures, raising, warning_filters
 from evoltune.sandbox.same_process.expectations import Expected as Raised
-from evoltune.sandbox.same_process.expectations import Failed, Skipped, Unsupported, expect
+from evoltune.sandbox.same_process.expectations import Failed, Skipped, Unsupported
+from evoltune.sandbox.same_process.parametrizing import Metafunc, Parameters
 
 equal = comparing.equal
 
@@ -112,29 +111,18 @@ class _Marks:
         return _Mark(name)
 
 
-class Parameters:
-    def __init__(self, values: Any, marks: Any) -> None:
-        self.values, self.marks = values, marks if isinstance(marks, list | tuple) else [marks] if marks else []
-
-
 class Fixture:
     """A function that gives a fixture's value."""
 
-    def __init__(self, function: Any, name: Any, params: Any, autouse: bool, scope: str) -> None:
-        self.function, self.name, self.params, self.autouse, self.scope = (
-            function,
-            name or function.__name__,
-            params,
-            autouse,
-            scope,
-        )
+    def __init__(self, function: Any, name: Any, params: Any, autouse: bool, scope: Any, ids: Any = None) -> None:
+        self.function, self.name, self.params, self.autouse = function, name or function.__name__, params, autouse
+        self.scope, self.ids = scope if isinstance(scope, str) else "function", ids
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return (
-            Fixture(self.function.__get__(instance), self.name, self.params, self.autouse, self.scope)
-            if instance
-            else self
-        )
+        if instance is None:
+            return self
+        bound = self.function.__get__(instance)
+        return Fixture(bound, self.name, self.params, self.autouse, self.scope, self.ids)
 
 
 def _fixture(
@@ -147,8 +135,8 @@ def _fixture(
     name: Any = None,
 ) -> Any:
     if function is None:
-        return lambda f: Fixture(f, name, params, autouse, scope)
-    return Fixture(function, name, params, autouse, scope)
+        return lambda f: Fixture(f, name, params, autouse, scope, ids)
+    return Fixture(function, name, params, autouse, scope, ids)
 
 
 def _skip(reason: str = "", **_: Any) -> None:
@@ -166,41 +154,13 @@ def _import_or_skip(name: str, *_: Any, **__: Any) -> Any:
         raise Skipped(f"no module {name}") from None
 
 
-def _pytest_raises(expected: Any, *args: Any, match: Any = None, **kwargs: Any) -> Any:
-    return expect(expected, match, args, kwargs)
-
-
-class _Warns:
-    def __init__(self, expected: Any, match: Any) -> None:
-        self.expected, self.match = expected, match
-
-    def __enter__(self) -> Any:
-        import warnings
-
-        self.manager = warnings.catch_warnings(record=True)
-        self.found = self.manager.__enter__()
-        warnings.simplefilter("always")
-        self.record = pytest_fixtures.WarningsRecorder(self.found)
-        return self.record
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        found = [*(self.found or ())]
-        self.manager.__exit__(kind, error, trace)
-        fits = (
-            issubclass(w.category, self.expected) and (self.match is None or re.search(self.match, str(w.message)))
-            for w in found
-        )
-        if kind is None and not any(fits):
-            raise Failed(f"DID NOT WARN {self.expected!r}")
-
-
 def pytest_module(run_all: Callable[[], int], own: Callable[[Any], Any]) -> types.ModuleType:
     """What `import pytest` gives to tests. `own`: gives for a module what their `import` gives."""
     module = matchers.own_module(types.ModuleType("pytest"))
     offers = {
-        "raises": _pytest_raises, "approx": approx, "mark": _Marks(), "fixture": _fixture, "skip": _skip, "fail": _fail, "xfail": _skip,
-        "importorskip": lambda *args, **kwargs: own(_import_or_skip(*args, **kwargs)), "main": lambda *args, **kwargs: run_all(), "warns": lambda expected=Warning, match=None: _Warns(expected, match),
-        "param": lambda *values, marks=(), id=None: Parameters(values, marks), "exit": _skip, "deprecated_call": lambda: _Warns(DeprecationWarning, None),
+        "raises": raising.raises, "RaisesExc": raising.RaisesExc, "RaisesGroup": raising.RaisesGroup, "approx": approx, "mark": _Marks(), "fixture": _fixture, "skip": _skip, "fail": _fail, "xfail": _skip,
+        "importorskip": lambda *args, **kwargs: own(_import_or_skip(*args, **kwargs)), "main": lambda *args, **kwargs: run_all(), "warns": warning_filters.warns, "deprecated_call": warning_filters.deprecated_call,
+        "param": lambda *values, marks=(), id=None: Parameters(values, marks, id), "exit": _skip,
     }  # fmt: skip
     module.__dict__.update({**offers, **pytest_fixtures.TYPES, "ExceptionInfo": Raised, "Metafunc": Metafunc})
     module.__dict__["__getattr__"] = _lacks
@@ -211,49 +171,6 @@ def _lacks(name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(name)
     raise Unsupported(f"pytest.{name}")
-
-
-class Case:
-    """One row of a parametrized test: values by name, parameters of fixtures by name, and its marks."""
-
-    def __init__(self, given: dict[str, Any], indirect: dict[str, Any], marks: Any = ()) -> None:
-        self.given, self.indirect, self.marks = given, indirect, [*marks]
-
-    def joined(self, other: "Case") -> "Case":
-        marks = [*self.marks, *other.marks]
-        return Case({**self.given, **other.given}, {**self.indirect, **other.indirect}, marks)
-
-
-class Metafunc:
-    """A test's parameters: from its marks, and from what `pytest_generate_tests` adds to them."""
-
-    def __init__(self, function: Any, holder: Any, names: list[str], marks: Any) -> None:
-        self.function, self.cls = function, None if holder is None else type(holder)
-        self.fixturenames, self.cases = names, [Case({}, {})]
-        for mark in marks:
-            if getattr(mark, "name", "") == "parametrize":
-                self.parametrize(*mark.args, **mark.kwargs)
-
-    def parametrize(
-        self, argnames: Any, argvalues: Any, indirect: Any = False, ids: Any = None, scope: Any = None
-    ) -> None:
-        """Multiplies the cases by these."""
-        several = "," in argnames if isinstance(argnames, str) else len(argnames) > 1
-        names = [n.strip() for n in argnames.split(",") if n.strip()] if isinstance(argnames, str) else [*argnames]
-        by_fixture = {*names} if indirect is True else {*indirect} if indirect else set()
-        rows = []
-        for value in argvalues:
-            marks = value.marks if isinstance(value, Parameters) else ()
-            row = value.values if isinstance(value, Parameters) else value if several else (value,)
-            found = dict(zip(names, row, strict=True))
-            indirectly = {n: v for n, v in found.items() if n in by_fixture}
-            rows.append(Case({n: v for n, v in found.items() if n not in by_fixture}, indirectly, marks))
-        self.cases = [case.joined(row) for row, case in itertools.product(rows, self.cases)]
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        raise Unsupported(f"metafunc.{name}")
 
 
 def _holds(mark: Any, space: Any) -> bool:

@@ -19,16 +19,19 @@ class _Patch:
         if isinstance(target, str):
             path, _, attribute = target.rpartition(".")
             target, name, value = pkgutil.resolve_name(path), attribute, name
-        old = getattr(target, name, ...)
-        if old is ... and raising:
+        if getattr(target, name, ...) is ... and raising:
             raise AttributeError(f"{target!r} has no attribute {name!r}")
+        old = _own(target, name)
         setattr(target, name, value)
         self.undo_list.append(lambda: delattr(target, name) if old is ... else setattr(target, name, old))
 
-    def delattr(self, target: Any, name: str, raising: bool = True) -> None:
-        old = getattr(target, name, ...)
-        if old is ... and not raising:
+    def delattr(self, target: Any, name: Any = ..., raising: bool = True) -> None:
+        if isinstance(target, str) and name is ...:
+            path, _, name = target.rpartition(".")
+            target = pkgutil.resolve_name(path)
+        if getattr(target, name, ...) is ... and not raising:
             return
+        old = _own(target, name)
         delattr(target, name)
         self.undo_list.append(lambda: setattr(target, name, old))
 
@@ -43,7 +46,8 @@ class _Patch:
             self.undo_list.append(lambda: mapping.__setitem__(key, old))
 
     def setenv(self, name: str, value: Any, prepend: Any = None) -> None:
-        self.setitem(os.environ, name, str(value))
+        before = [os.environ[name]] if prepend and name in os.environ else []
+        self.setitem(os.environ, name, (prepend or "").join([str(value), *before]))
 
     def delenv(self, name: str, raising: bool = True) -> None:
         self.delitem(os.environ, name, raising)
@@ -71,17 +75,26 @@ class _Patch:
             self.undo_list.pop()()
 
 
+def _own(target: Any, name: str) -> Any:
+    """An attribute as it is kept: of a class, the static or class method itself. `...`: a class has it from another one."""
+    return target.__dict__.get(name, ...) if isinstance(target, type) else getattr(target, name, ...)
+
+
 class _CaptureResult(NamedTuple):
-    out: str
-    err: str
+    out: Any
+    err: Any
 
 
 class _Captured:
-    """What is printed, in turn to texts and to where it went before."""
+    """What is printed, in turn to texts (or, for the fixtures of bytes, to bytes) and to where it went before."""
 
-    def __init__(self) -> None:
-        self.streams = io.StringIO(), io.StringIO()
-        self.before = sys.stdout, sys.stderr
+    def __init__(self, binary: bool = False) -> None:
+        self.raw = io.BytesIO(), io.BytesIO()
+        self.streams = tuple(io.TextIOWrapper(r, encoding="utf-8", newline="", write_through=True) for r in self.raw)
+        self.before, self.binary = (sys.stdout, sys.stderr), binary
+
+    def result(self, found: list[bytes]) -> Any:
+        return _CaptureResult(*(f if self.binary else f.decode("utf-8", "replace") for f in found))
 
     def start(self) -> None:
         sys.stdout, sys.stderr = self.streams
@@ -90,11 +103,11 @@ class _Captured:
         sys.stdout, sys.stderr = self.before
 
     def readouterr(self) -> Any:
-        texts = [s.getvalue() for s in self.streams]
-        for stream in self.streams:
-            stream.seek(0)
-            stream.truncate()
-        return _CaptureResult(*texts)
+        found = [raw.getvalue() for raw in self.raw]
+        for raw in self.raw:
+            raw.seek(0)
+            raw.truncate()
+        return self.result(found)
 
     @contextlib.contextmanager
     def disabled(self) -> Iterator[None]:
@@ -108,8 +121,8 @@ class _Captured:
 class _CapturedDescriptors(_Captured):
     """Also what child processes print."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, binary: bool = False) -> None:
+        super().__init__(binary)
         self.files = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - closed with the test
         self.saved = [os.dup(number) for number in (1, 2)]
 
@@ -124,14 +137,14 @@ class _CapturedDescriptors(_Captured):
             os.dup2(saved, number)
 
     def readouterr(self) -> Any:
-        texts = []
+        found = []
         for stream, file in zip((sys.stdout, sys.stderr), self.files, strict=True):
             stream.flush()
             file.seek(0)
-            texts.append(file.read().decode("utf-8", "replace"))
+            found.append(file.read())
             file.seek(0)
             file.truncate()
-        return _CaptureResult(*texts)
+        return self.result(found)
 
 
 def _capturing(captured: _Captured) -> Iterator[Any]:
@@ -142,12 +155,12 @@ def _capturing(captured: _Captured) -> Iterator[Any]:
         captured.stop()
 
 
-def _capsys() -> Iterator[Any]:
-    yield from _capturing(_Captured())
+class _Subtests:
+    """What `subtests` gives: the first part that fails ends the test, which would fail anyway."""
 
-
-def _capfd() -> Iterator[Any]:
-    yield from _capturing(_CapturedDescriptors())
+    @contextlib.contextmanager
+    def test(self, msg: Any = None, **_: Any) -> Iterator[None]:
+        yield
 
 
 class _LogCapture:
@@ -307,10 +320,10 @@ class _LocalPath(type(pathlib.Path())):  # type: ignore[misc]
 
 
 class _Factory:
-    """What `tmp_path_factory` gives."""
+    """What `tmp_path_factory` gives, and with another kind of path `tmpdir_factory`."""
 
-    def __init__(self) -> None:
-        self.base, self.made = _folder(), dict[str, int]()
+    def __init__(self, kind: Callable[[Any], Any] = pathlib.Path) -> None:
+        self.base, self.made = kind(_folder()), dict[str, int]()
 
     def getbasetemp(self) -> Any:
         return self.base
@@ -324,11 +337,14 @@ class _Factory:
 
 TYPES = {
     "MonkeyPatch": _Patch, "CaptureFixture": _Captured, "LogCaptureFixture": _LogCapture, "WarningsRecorder": WarningsRecorder,
-    "TempPathFactory": _Factory, "FixtureRequest": object, "Function": object, "Item": object,
+    "TempPathFactory": _Factory, "TempdirFactory": _Factory, "Subtests": _Subtests, "FixtureRequest": object, "Function": object, "Item": object,
 }  # fmt: skip
 """pytest's names of types, by which tests annotate."""
 BUILT_IN: dict[str, Callable[[], Any]] = {
-    "capsys": _capsys, "capfd": _capfd, "monkeypatch": _monkeypatch, "tmp_path": _folder, "tmpdir": lambda: _LocalPath(_folder()),
-    "caplog": _caplog, "recwarn": _recwarn, "tmp_path_factory": _Factory,
+    "capsys": lambda: _capturing(_Captured()), "capsysbinary": lambda: _capturing(_Captured(binary=True)),
+    "capfd": lambda: _capturing(_CapturedDescriptors()), "capfdbinary": lambda: _capturing(_CapturedDescriptors(binary=True)),
+    "monkeypatch": _monkeypatch, "tmp_path": _folder, "tmpdir": lambda: _LocalPath(_folder()), "caplog": _caplog, "recwarn": _recwarn,
+    "tmp_path_factory": _Factory, "tmpdir_factory": lambda: _Factory(_LocalPath), "subtests": _Subtests,
+    "record_property": lambda: lambda name, value: None,
 }  # fmt: skip
-OF_SESSION = frozenset({"tmp_path_factory"})
+OF_SESSION = frozenset({"tmp_path_factory", "tmpdir_factory"})

@@ -31,11 +31,11 @@ PREDICATES = frozenset(
 """Methods that answer a question about their argument, which may be what a test expects."""
 MEASURES = frozenset("count index remove discard difference intersection union symmetric_difference".split())
 """Methods of built-in containers that compare what they are given with what they hold."""
-CONTEXTS = frozenset(
-    {"raises", "assertRaises", "assertRaisesRegex", "assertWarns", "assertWarnsRegex", "warns", "assertLogs"}
-)
-RAISES = frozenset({"raises", "assertRaises", "assertRaisesRegex"})
-"""Of these, the ones that are decided by `expectations`."""
+CALLABLE = frozenset({"raises", "assertRaises", "assertRaisesRegex", "warns", "assertWarns", "assertWarnsRegex"})
+"""Contexts that may take a function instead, which they call."""
+RAISES = frozenset({"raises", "RaisesExc", "RaisesGroup", "assertRaises", "assertRaisesRegex"})
+"""Contexts that are decided by `expectations`."""
+CONTEXTS = CALLABLE | RAISES | {"deprecated_call", "assertLogs"}
 _DIRECT = frozenset({"namedtuple", "NamedTuple", "NewType", "TypeVar", "stack", "currentframe"})
 """Functions that look at who calls them."""
 _MARK = "\0evoltune:"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from evoltune.sandbox.same_process import comparing
-from evoltune.sandbox.same_process.expectations import expect
+from evoltune.sandbox.same_process.expectations import Expected, expect
 from evoltune.sandbox.same_process.plain_values import pictured
 
 equal, compare = comparing.equal, comparing.compare
@@ -134,12 +134,12 @@ def _not_regex(case: Any, text: Any, unexpected_regex: Any, msg: Any = None) -> 
 
 def _raises(case: Any, expected: Any, /, *args: Any, **kwargs: Any) -> Any:
     kwargs.pop("msg", None) if not args else None
-    return expect(expected, None, args, kwargs)
+    return expect(Expected(expected, None), args, kwargs)
 
 
 def _raises_regex(case: Any, expected: Any, expected_regex: Any, /, *args: Any, **kwargs: Any) -> Any:
     kwargs.pop("msg", None) if not args else None
-    return expect(expected, expected_regex, args, kwargs)
+    return expect(Expected(expected, expected_regex), args, kwargs)
 
 
 ASSERTIONS: dict[str, Callable[..., Any]] = {
