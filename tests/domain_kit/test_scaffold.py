@@ -42,7 +42,7 @@ def test_it_runs_from_the_skeleton_to_the_report(regex: Path, fill_in, tmp_path:
     fill_in(regex, "regex_kit")
     out = tmp_path / "run"
     command = [sys.executable, "-m", "evoltune", "run", str(regex / "recipe.yaml"), f"domain={regex}", "--out", str(out),
-               "--stages", "evolve,verify,build,report", "--json", "teacher.max_tokens=48"]  # fmt: skip
+               "--stages", "evolve,verify,build,report", "--json", "teacher.max_tokens=24", "evolve.rounds=1"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     made = json.loads(done.stdout)

@@ -67,6 +67,7 @@ def test_a_kept_model_serves_other_settings_with_the_texts_of_a_fresh_one(tiny_b
         (second,) = [process for kept in (processes._idle or {}).values() for process in kept]
         assert second is first and proof["template"] == "chat"
     assert first._process.poll() is not None  # the block's end ends it
+    monkeypatch.undo()
     generate(wanted(2), other, weights, tmp_path / "fresh.jsonl")
     assert finished_samples(tmp_path / "two.jsonl", other.key) == finished_samples(tmp_path / "fresh.jsonl", other.key)
 

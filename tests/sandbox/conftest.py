@@ -10,7 +10,7 @@ from evoltune.sandbox.worker_protocol import WorkerConfig, verdict_from_row
 @pytest.fixture(scope="session")
 def run():
     """The verdicts on jobs, run as one batch."""
-    pool = Pool(WorkerConfig(domain="", require="L0", program_s=1.0, memory_mb=512), workers=4)
+    pool = Pool(WorkerConfig(domain="", require="L0", program_s=1.0, memory_mb=512), workers=8)
     yield lambda *jobs: [verdict_from_row(r) for r in pool.submit("jobs", [list(jobs)]).result(120)[0]]
     pool.close()
 

@@ -108,14 +108,15 @@ ATTACKS = [
 def test_what_a_program_does_to_a_shared_test_runner_is_its_own_loss(run, one, tests):
     """Neighbours before and after get their verdicts, the attacker none better than alone."""
 
-    def attacked(attack):
-        attacker = SLY + attack + ADDS
-        alone = one(attacker, tests, cpu_s=0.3).status
-        verdicts = run(*(job(p, tests, cpu_s=0.3) for p in (ADD, attacker, ADD + "#", "def f(a, b): return 1")))
-        return alone, [v.status for v in verdicts]
+    def alone(attack):
+        return one(SLY + attack + ADDS, tests, cpu_s=0.3).status
 
-    with ThreadPoolExecutor(4) as threads:  # some of them only wait
-        for attack, (alone, got) in zip(ATTACKS, threads.map(attacked, ATTACKS), strict=True):
+    def beside(attack):
+        programs = (ADD, SLY + attack + ADDS, ADD + "#", "def f(a, b): return 1")
+        return [v.status for v in run(*(job(p, tests, cpu_s=0.3) for p in programs))]
+
+    with ThreadPoolExecutor(8) as threads:  # some of them only wait
+        for attack, alone, got in zip(ATTACKS, threads.map(alone, ATTACKS), threads.map(beside, ATTACKS), strict=True):
             assert got[::2] == ["pass", "pass"], attack
             assert got[3] == "fail", attack
             assert got[1] in (alone, "fail", "timeout"), attack
