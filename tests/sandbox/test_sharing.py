@@ -116,10 +116,10 @@ def test_what_a_program_does_to_a_shared_test_runner_is_its_own_loss(run, one, t
         return [v.status for v in run(*(job(p, tests, cpu_s=0.3) for p in programs))]
 
     with ThreadPoolExecutor(8) as threads:  # some of them only wait
-        for attack, alone, got in zip(ATTACKS, threads.map(alone, ATTACKS), threads.map(beside, ATTACKS), strict=True):
+        for attack, status, got in zip(ATTACKS, threads.map(alone, ATTACKS), threads.map(beside, ATTACKS), strict=True):
             assert got[::2] == ["pass", "pass"], attack
             assert got[3] == "fail", attack
-            assert got[1] in (alone, "fail", "timeout"), attack
+            assert got[1] in (status, "fail", "timeout"), attack
 
 
 def test_a_program_cannot_forge_its_neighbours_verdict(run):
