@@ -12,7 +12,7 @@ from evoltune.text.responses import final_text
 from evoltune_math.answers.kinds import NO_VALUE, SEVERAL_VALUES
 from evoltune_math.answers.reading.cleanup import repair_escapes, shorten_blanks, without_emphasis
 from evoltune_math.answers.reading.languages import in_english, numbers_apart
-from evoltune_math.boxes import Found, boxed, last_box, tagged
+from evoltune_math.boxes import Found, boxed, last_box, structured, tagged
 from evoltune_math.claims import NOTHING, claim, stated
 from evoltune_math.conclusions import (
     LAST_SENTENCE,
@@ -87,7 +87,7 @@ _MONEY = re.compile(
 """A dollar sign that is money: no formula starts here."""
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
 PHRASE = re.compile(
-    r"(?:final |correct |right )?(?:answer|result|answers|\bans(?=\.?\s?[:=]))\*{0,2}\s{0,3}(?:(?:is|are)(?!n['’]t)|=|:|：|to the (?:question|problem) is)?(?!n['’]t|sn['’]t)\s{0,3}[:：=]?\*{0,2}\s{0,9}(?=\S)"
+    r"(?:final |correct |right )?(?:answer|result|answers|\bans(?=\.?\s?[:=]))\*{0,2}\s{0,3}(?:(?:is|are)(?!n['’]t)|=|:|：|to the (?:question|problem) is)?(?!n['’]t|sn['’]t)\s{0,3}(?:[:：=]|[–—](?=\s))?\*{0,2}\s{0,9}(?=\S)"
     r"|\b(?:final|requested|required|desired|wanted|sought)(?: [a-z]+){1,3}? is\s{0,3}(?=[\d$\\-])"
     r"|^#{1,6}[ \t]*\*{0,2}(?:final )?answer\*{0,2}[ \t]*:?[ \t]*\n\s{0,9}(?=\S)"
     r"|(?:答案|最终答案|答え|答|정답|답)(?:是|为|は|は、|：|:|은|는)?\s*[:：]?\s{0,3}(?=\S)"
@@ -113,6 +113,7 @@ _PHRASE_WORDS = (
 _STATES = re.compile(r"^#|is|are|=|:|：|是|为|は|est|ist|\bes\b|lautet|है|هو|هي|ответ", re.I)
 """What makes a phrase a statement of the answer, also if no formula or number follows at once."""
 _EMOJI = re.compile("[✅✔☑✓⭐✨\U0001f300-\U0001faff\ufe0f]\\s*")
+_SMILEY = re.compile(r"(?<=[\w.!])\s[:;]-?[)D]$")
 _CLOSING = re.compile(
     r"^(?:i hope it is correct|i? ?hope this helps)[^.!\n]*[.!\n]\s*(?=.*\d)|(?:i hope it is correct|hope this helps).*$",
     re.I | re.S,
@@ -152,6 +153,8 @@ def find(response: str) -> Found | None:
         return Found(text.strip(), "bare")
     if "\n" in text:
         text = _before_next_question(text)
+    if "{" in response[:20] and (field := structured(response)) is not None:
+        return _stated(field.text) if " " in field.text else field
     in_box = boxed(text)
     if in_box is not None:
         return _labelled_after(text[last_box(text) :]) or in_box
@@ -193,7 +196,7 @@ def _last(pattern: re.Pattern[str], text: str, method: str, group: int = 0) -> F
 
 def _stated(text: str) -> Found | None:
     """The answer that prose states, unless the sentence that has it states others too."""
-    text = without_emphasis(_CLOSING.sub("", text).strip())
+    text = _SMILEY.sub("", without_emphasis(_CLOSING.sub("", text).strip()))
     text = numbers_apart(text if text.isascii() else _EMOJI.sub("", text))
     if not text:
         return None

@@ -73,6 +73,11 @@ SHORT_UNITS = word_set(
     "days cal dollar dollars cents cent euro euros yuan feet inch foot mile"
 )
 """Words that are a unit after a number, even where letters side by side would be a product."""
+COUNTED = word_set(
+    "men boy boys girl kid kids son dog dogs cat cats pig cow hen hens bee bug ant fox car cars bus van box bag bags jar jars pan pies egg eggs toy toys "
+    "pen pens hat cup cups key job gem gum pet pets tie leg eye eyes ads web bed fee tip oak"
+)
+"""Short nouns that people count: `3 men` is no product of three letters."""
 CURRENCY_CODES = {
     "USD": "dollar",
     "US": "dollar",

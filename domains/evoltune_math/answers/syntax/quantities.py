@@ -5,7 +5,7 @@ from fractions import Fraction
 from evoltune_math.answers.nodes import Node, add, div, mul, num, walk
 from evoltune_math.answers.syntax import scripts
 from evoltune_math.answers.syntax.grammar import FRACTIONS, TIMES, Bind, Cursor, Token, Unreadable
-from evoltune_math.answers.units import LETTER_UNITS, SHORT_UNITS, UNITS, part
+from evoltune_math.answers.units import COUNTED, LETTER_UNITS, SHORT_UNITS, UNITS, part
 from evoltune_math.answers.vocabulary import FUNCTIONS, GREEK, PARTS, SCALES
 
 _PERCENT = frozenset(["percent", "pct", "percentage", "percents", "per cent", "percentage points"])
@@ -96,14 +96,14 @@ def _joined(cursor: Cursor, left: Node, low: str, power: int) -> Node | None:
             return cursor.binary(left, "ratio", Bind.RATIO, power)
     if low in ("mod", "modulo"):
         return modulo(cursor, left, power)
-    if low in ("union", "cup"):
+    if low in ("union", "cup") and cursor.peek(1).kind != "end":
         return cursor.binary(left, "union", Bind.UNION, power)
     is_sign = low in ("times", "cdot") and cursor.peek(1).kind not in ("end", "sep", "word", "text")
     return cursor.product(left, power) if is_sign else None
 
 
 def _is_unit(word: str) -> bool:
-    if word in SHORT_UNITS or word.lower() in UNITS or not word.isascii():
+    if word in SHORT_UNITS or word in COUNTED or word.lower() in UNITS or not word.isascii():
         return True
     return len(word) >= 4 and word not in FUNCTIONS and word not in GREEK
 
