@@ -183,6 +183,10 @@ _SIGN_APART = re.compile(
 )
 """A minus sign with a delimiter or a space of TeX between it and its number; after `- ` an item of a list begins."""
 _EITHER_SIGN = re.compile(r"\$?\s*(?:±|\\pm)\s*\$?\s*$")
+_ASSUMED = re.compile(
+    r"(?:^|[.!?]\s+)(?:(?:let us|let['’]s|now|first|we|we can|I|I will)\s)?(?:assume|suppose|imagine)\b[^.!?]*$", re.I
+)
+"""A supposition that the text ends in."""
 _DECADE = re.compile(r"\b(?:the|mid|low|high|early|late|his|her|their|its)[\s-]+$", re.I)
 """Before `40s`."""
 _CROSSED = re.compile(r"[\s$)\]}*]*[✗✘❌]")
@@ -287,6 +291,8 @@ def claim(text: str, start: int, end: int) -> Claim:
     ends = ending(tail, _WRAPPING.sub("", text[start:end]), before)
     if ends.is_denied or ends.value:
         return Claim("not", correction=ends.value)
+    if not any(map(str.isalnum, after)) and _ASSUMED.search(before):
+        return Claim("not")
     if after[:1] == "s" and text[end - 1] == "0" and _DECADE.search(before):
         return Claim("perhaps")
     if (before.endswith("~~") and after.startswith("~~")) or _CROSSED.match(after):

@@ -55,6 +55,8 @@ _COMPUTES = re.compile(r"\d[^=.]*?\s?(?:[-+*/x×÷–]|\\times|\\cdot|\\div)\s?[
 _COMPARED_TO = re.compile(
     r"(?:more|less|fewer|higher|lower|older|younger|taller|shorter)\sthan\s(?:[A-Z][a-z]+|him|her|them|his|their)\b"
 )
+_ADDS_NOTHING = re.compile(rf"{_COMPARED_TO.pattern}|\bleft over\b")
+_JOINED = MODIFIERS | {"and"}
 _TURNS_NUMBER = (
     MODIFIERS
     | PARTS.keys()
@@ -194,21 +196,23 @@ def _computed(sentence: str, equals: re.Match[str], behind: str) -> Found | None
     at = sentence.find(behind, equals.end()) if found else -1
     if found is None or at < 0 or not _COMPUTES.search(sentence, 0, equals.start()):
         return None
+    unit = found[2] if len(found[2]) > 1 and known(found[2]) else ""
     if not any(map(str.isdigit, behind[found.end() :])):
-        is_unit = (len(found[2]) > 1 and known(found[2])) or (
-            len(found[2]) > MAX_SHORT_WORD and MODIFIERS.isdisjoint(behind.lower().split())
-        )
-        whole = None if is_unit else read(behind)
-        if whole is None or (isinstance(whole, Value) and not symbols(whole.node)):
+        is_counted = unit != "" or len(found[2]) > MAX_SHORT_WORD
+        if is_counted and _JOINED.isdisjoint(behind.lower().split()):
             return None
-    words = WORD.findall(_COMPARED_TO.sub("", behind[found.start(2) :]).lower())
+        whole = read(behind)
+        if isinstance(whole, Value) and not symbols(whole.node):
+            return None
+    words = WORD.findall(_ADDS_NOTHING.sub("", behind[found.start(2) :]).lower())
+    if any(number_in_words(word) is not None for word in words):
+        return None
     if words[:1] and (words[0] in _TURNS_NUMBER or not MODIFIERS.isdisjoint(words[:2])):
         return None
     said = claim(sentence, at, at + found.end(1))
-    unit = found[2] if len(found[2]) > 1 and known(found[2]) and said == NOTHING else ""
     if _COMPARED_TO.match(behind, found.start(2)):
         return Found(f"{found[1]} \\text{{{found[2]}}}", "number")
-    return None if said.denied else Found(f"{said.of(found[1])} {unit}".strip(), "number")
+    return None if said.denied else Found(f"{said.of(found[1])} {unit if said == NOTHING else ''}".strip(), "number")
 
 
 def _first_sentence(text: str) -> Found | None:

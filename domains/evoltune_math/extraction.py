@@ -114,6 +114,10 @@ _STATES = re.compile(r"^#|is|are|=|:|：|是|为|は|est|ist|\bes\b|lautet|ह�
 """What makes a phrase a statement of the answer, also if no formula or number follows at once."""
 _EMOJI = re.compile("[✅✔☑✓⭐✨\U0001f300-\U0001faff\ufe0f]\\s*")
 _SMILEY = re.compile(r"(?<=[\w.!])\s[:;]-?[)D]$")
+_OPINION = re.compile(
+    r"^I(?:['’]d| would)? (?:say|think|believe)(?: that)?,? (?=(?:(?:it|that)(?:['’]s| is) |the answer is )?[-\d$\\])|(?<=[\d$}]),? I (?:think|believe|guess)(?=[.!]?\s*$)"
+)
+"""`I'd say 9`, `9, I think.`: an answer all the same."""
 _CLOSING = re.compile(
     r"^(?:i hope it is correct|i? ?hope this helps)[^.!\n]*[.!\n]\s*(?=.*\d)|(?:i hope it is correct|hope this helps).*$",
     re.I | re.S,
@@ -197,6 +201,8 @@ def _last(pattern: re.Pattern[str], text: str, method: str, group: int = 0) -> F
 def _stated(text: str) -> Found | None:
     """The answer that prose states, unless the sentence that has it states others too."""
     text = _SMILEY.sub("", without_emphasis(_CLOSING.sub("", text).strip()))
+    if "I" in text:
+        text = _OPINION.sub("", text)
     text = numbers_apart(text if text.isascii() else _EMOJI.sub("", text))
     if not text:
         return None

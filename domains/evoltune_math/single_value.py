@@ -156,13 +156,19 @@ _LEFT_OUT = [
     (_words("not|neither|nor|rather|instead|as|wrong|incorrect|mistaken|erroneous"), _DENIED),
 ]
 _TOTAL_WORDS = frozenset(("total", "all", "altogether", "together", "combined"))
+_BEHIND_RESULT = re.compile(
+    rf"^[^@#]*(?:# [^@#]*)?# {_PLAIN}{{0,4}}(?:in|over|within|during|to {_W}) {_PLAIN}{{0,2}}(?:# {_PLAIN}{{1,4}}and )?@ "
+)
+"""After what was computed: `36 + 24 = 60 miles in 9 hours`."""
 _SOLD = re.compile(
     rf"@ {_PLAIN}{{1,4}}and (?:then |so |thus |therefore |she |he )?(?:makes?|earns?|made|earned|receives?|received|collects?) #"
 )
+_STATING = "is|was|equals|becomes|comes|turns|works|simplifies|reduces|evaluates|totals|amounts|remains|reads|gives|yields|goes|follows|proves|thus|always|this|plus|minus|times|has"
 _SAID_OF_IT = re.compile(
     r"^(?:[^#]*[,;:] )?@ (?:(?:is|was|are|were|would be|will be) (?!the |our |my |his |her |its |what |left|needed|required|correct|right|in |enough|a |an |not )"
     r"|falls |exceeds |(?:minus|plus|modulo) |(?:short|less) (?!than |of ))|\bwould (?:be|have been|get|have) @ [^#]*(?:had|if|were|using) "
     r"|^[^@#]*[^\W\d_] [^@#]*@ [^#]*\b(?:if|provided|unless|as long as|assuming) |\b(?:unless|if not) [^@#]*, [^#]*@"
+    rf"|\b(?:answer|result|solution) (?!(?:{_STATING}) )[^\W\d_]+s (?!to be )[^#]*@"
 )
 """A bare value of which the sentence says something else: `9 is greater than ...`, `9 falls short`, `10 minus whatever`."""
 
@@ -335,6 +341,9 @@ class _Said:
         if any(len(v.operands) > 1 and result < v.operands for v in self.values[at + 1 :]):
             return True
         line = self.line(at)
+        is_computed = [len(v.operands) > 1 for v in self.values]
+        if not is_computed[at] and any(is_computed[max(0, at - 2) : at]) and _BEHIND_RESULT.search(line):
+            return True
         return any(place.search(line) for place in self._places) or self._is_sold(at, line)
 
     def _is_sold(self, at: int, line: str) -> bool:

@@ -77,7 +77,7 @@ TEXT_WORDS = word_set(
 )
 """Words of two to four letters that are words, not products of letters."""
 MODIFIERS = word_set(
-    "not never neither nor cannot isn aren wasn weren doesn don didn except excluding excepting other anything everything but than "
+    "near not never neither nor cannot isn aren wasn weren doesn don didn except excluding excepting other anything everything but than "
     "least most over under above below up beyond exceed exceeds exceeding between from halves halved doubled tripled "
     "divisible multiple multiples wrong incorrect false nearly almost minus plus negative divided multiplied raised unlike without "
     "perhaps maybe possibly sometimes factorial ppm permille basis mille subtracted subtract subtracting deducting adding add halving doubling tripling "

@@ -80,7 +80,7 @@ _DATES = (re.compile(rf"{_MONTH}\s+{_DAY}{_YEAR}", re.I), re.compile(rf"{_DAY}\s
 _ISO_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
 _REMAINDER = re.compile(r"(-?\d+)\s*,?\s*(?:with\s+)?(?:a\s+)?(?:remainder(?:\s+of)?|rem\.?|R|r)\s*(\d+)")
 _PART = re.compile(r"\(?([a-h])\)\s+")
-_POINT = re.compile(r"[A-Z]'?\s*(\([^()]*,[^()]*\))")
+_POINT = re.compile(r"[A-Z]'?\s*(\((?!\s*\\\{)[^()]*,[^()]*\))")
 _ROWS = re.compile(r"\[\s*(-?[\d./]+(?:[ ,]+-?[\d./]+)*(?:\s*;\s*-?[\d./]+(?:[ ,]+-?[\d./]+)*)+)\s*\]")
 _EXCEPT = re.compile(
     r"(?:x\s+is\s+)?(?:the\s+set\s+of\s+)?(?:all|every|any)\s+real\s*(?:s|numbers?|values?)?\s*(?:of\s+)?[a-z]?,?\s*"
