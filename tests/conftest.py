@@ -8,6 +8,7 @@ import os
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 import hypothesis
@@ -123,7 +124,10 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
 @pytest.fixture(scope="session")
 def tiny_base(made_once) -> Path:
     """A folder with a two-layer Llama of random weights (fp32) and a byte-level tokenizer with a chat template."""
-    pytest.importorskip("torch"), pytest.importorskip("transformers")
+    if not (
+        find_spec("torch") and find_spec("transformers")
+    ):  # to import them takes 4 s, and most callers start processes
+        pytest.skip("needs evoltune[train]")
     return made_once("tiny-base", _write_tiny_base)
 
 

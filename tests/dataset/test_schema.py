@@ -59,6 +59,9 @@ def test_difficulty_is_the_teachers_number_else_the_share_that_failed(record):
     judged = record(answers=(("a", PASS), ("b", FAIL)))
     rated = Record(domain="toy", task=Task(instruction="x"), evidence={"difficulty": ("Score: 8", "10/10", "about 3")})
     assert difficulty(rated) == 8.0 and difficulty(judged) == 5.5 and difficulty(record()) is None
+    sampled = Verdict(status="pass", evidence={"pass_rate": {"passes": 1, "of": 4}})
+    measured = replace(record(answers=(("a", sampled),)), evidence=rated.evidence)
+    assert difficulty(measured) == 7.75  # before the rating
     assert [level_of(difficulty(r)) for r in (record(), judged, rated)] == ["not measured", "complex", "very complex"]
 
 

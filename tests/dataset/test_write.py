@@ -22,6 +22,9 @@ def test_rows_are_split_by_the_hash_of_their_id_alone(record, write, tmp_path):
     assert len(train) + len(validation) == 300 and 30 <= len(validation) <= 90
     assert all(split_of(row["id"], 0.2) == "validation" for row in validation)
     assert split_of("abc.1", 0.5) == split_of("abc", 0.5)
+    kept = [split_of(f"id{i}", 0.5) == "validation" for i in range(6)]
+    assert kept == [True, True, False, False, True, True]  # datasets of earlier versions were split so
+    assert 350 < sum(split_of(str(i), 0.2) == "validation" for i in range(2000)) < 450
 
 
 def test_a_set_too_small_to_split_goes_to_train_whole(record, write, tmp_path):

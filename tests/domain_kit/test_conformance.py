@@ -46,7 +46,10 @@ def test_a_verifier_that_breaks_a_law_is_caught(regex: Path, verify: str, broken
     stub = '    return Verdict(status="unverifiable", reason="verify is not written yet")\n'
     assert stub in text
     module.write_text(text.replace(stub, verify))
-    assert broken <= {f.name for f in check_domain(str(regex)) if f.ok is False}
+    for finding in check_domain(str(regex)):
+        if finding.ok is False and not (broken := broken - {finding.name}):
+            break  # all are found
+    assert not broken
 
 
 def test_mutants_differ_from_the_answer_and_are_not_empty():
@@ -57,7 +60,9 @@ def test_mutants_differ_from_the_answer_and_are_not_empty():
 
 @pytest.mark.parametrize("names", [[], ["f"], ["f", "g"], ["f", "g", "h"]])
 def test_programs_that_solve_nothing_define_every_function(names: list[str]):
-    for program in hollow_programs(names, ["ok"]).values():
+    programs = hollow_programs(names, ["ok"])
+    assert programs
+    for program in programs.values():
         defined = {node.name for node in ast.parse(program).body if isinstance(node, ast.FunctionDef)}
         assert defined >= {*names}
 

@@ -34,7 +34,13 @@ def test_k_above_n_is_refused():
 
 @pytest.mark.parametrize(
     ("passed", "n", "low", "high"),
-    [(0, 10, 0.0, 0.2775), (5, 10, 0.2366, 0.7634), (164, 164, 0.9771, 1.0), (81, 263, 0.2553, 0.3662)],
+    [
+        (0, 0, 0.0, 1.0),
+        (0, 10, 0.0, 0.2775),
+        (5, 10, 0.2366, 0.7634),
+        (164, 164, 0.9771, 1.0),
+        (81, 263, 0.2553, 0.3662),
+    ],
 )
 def test_wilson_intervals_are_the_textbook_ones(passed, n, low, high):
     assert wilson(passed, n) == pytest.approx((low, high), abs=2e-4)
@@ -50,7 +56,7 @@ def test_wilson_holds_the_rate(n, data):
 def test_a_bootstrap_interval_is_the_same_on_every_run_and_near_the_normal_one():
     values = [i % 4 / 3 for i in range(400)]
     low, high = bootstrap(values)
-    assert bootstrap(values) == (low, high)
+    assert bootstrap(values) == (low, high) and bootstrap([]) == (0.0, 1.0)
     spread = 1.96 * math.sqrt(sum((v - 0.5) ** 2 for v in values) / 400 / 400)
     assert low == pytest.approx(0.5 - spread, abs=0.012) and high == pytest.approx(0.5 + spread, abs=0.012)
 

@@ -1,6 +1,7 @@
 """The evolve stage: conservation, determinism, resuming, what is drawn and from which seeds."""
 
 import pytest
+from budgeted import Budgeted
 from msgspec.structs import replace
 from towns import ScriptedTeacher, grown, recipe, seed, towns
 
@@ -9,7 +10,7 @@ from evoltune.domain import Operator
 from evoltune.errors import BudgetError, RecipeError, TeacherError
 from evoltune.evolve.loop import evolve, evolve_step
 from evoltune.run.store import Store
-from evoltune.teacher.budget import Budgeted, BudgetMeter
+from evoltune.teacher.budget import BudgetMeter
 from evoltune.teacher.journal import Journalled
 
 

@@ -5,12 +5,13 @@ import random
 from types import SimpleNamespace
 
 import pytest
+from budgeted import Budgeted
 
 from evoltune.errors import BudgetError, TeacherError
 from evoltune.recipe import Budget, Price
 from evoltune.run.store import Store, Usage
 from evoltune.teacher import budget as budget_module
-from evoltune.teacher.budget import Budgeted, BudgetMeter, Spend, charged_usage, worst_case_cost
+from evoltune.teacher.budget import BudgetMeter, Spend, charged_usage, worst_case_cost
 from evoltune.teacher.journal import AllSamples, Journalled
 from evoltune.teacher.overruns import SERVERS_NOTE, UNSEEN_TEXT
 from evoltune.teacher.protocol import AttemptError, Reply, Request, cost

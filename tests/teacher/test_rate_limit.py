@@ -151,3 +151,11 @@ def test_a_wait_for_a_known_limit_is_said_once_a_minute(capsys, monkeypatch):
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2 and now[0] == pytest.approx(80, abs=1)
     assert "http://host/v1: its limit is 3 requests a minute" in said[0]
+
+
+def test_a_refusal_that_comes_after_the_pause_of_its_neighbour_waits_no_longer():
+    now = [0.0]
+    limiter = RateLimiter(clock=lambda: now[0])
+    first, second = limiter.leave(), limiter.leave()
+    now[0] += limiter.refused(first, {}) + 0.5
+    assert limiter.refused(second, {}) == 0.0

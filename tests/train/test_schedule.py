@@ -32,6 +32,7 @@ CHOOSE = "train.checkpoint_select=generations"
     ("overrides", "steps", "rows", "longest", "told"),
     [
         ([], 60, 747, 400, []),
+        (["train.save_steps=10", "train.save_total_limit=2"], 60, 747, 400, []),  # all but the last are only to resume from
         (["train.warmup_steps=60"], 60, 747, 400, ["the warm-up of 60 steps is not over in 60: the learning rate ends at 98%"]),
         ([], 60, 10, 400, ["60 steps of 8 go 48 times over 10 rows"]),
         ([CHOOSE, "train.save_steps=20", "train.save_total_limit=3"], 60, 747, 400, []),

@@ -24,7 +24,7 @@ from evoltune.recipe import Budget, Price
 from evoltune.run.store import Store, Usage
 from evoltune.teacher.notices import say
 from evoltune.teacher.overruns import CAUTIOUS_REPLIES, UNSEEN_TEXT, Overruns, Unseen
-from evoltune.teacher.protocol import PROBE, AttemptError, GivenUpError, Reply, Request, Teacher, cost
+from evoltune.teacher.protocol import PROBE, AttemptError, GivenUpError, Reply, Request, cost
 
 MESSAGE_TOKENS = 32  # what a chat template adds to a message; the most that we counted is 11 (Llama 3)
 LOST_NOTE, WALL_NOTE, BOUNDED_NOTE = "budget:lost", "budget:wall_s", "budget:bounded"
@@ -291,16 +291,6 @@ class BudgetMeter:
             f"teacher.budget.{cap}: {spent:.10g} of {limit:.10g} is spent and the next call may need {need:.6g}: "
             "everything finished is kept; raise the cap (or lower teacher.max_tokens) to go on"
         )
-
-
-class Budgeted:
-    """Makes an attempt only when its worst case fits into the budget."""
-
-    def __init__(self, inner: Teacher, meter: BudgetMeter) -> None:
-        self._inner, self._meter = inner, meter
-
-    async def complete(self, request: Request) -> Reply:
-        return await self._meter.pay(request, lambda: self._inner.complete(request))
 
 
 def _used_by_failure(error: BaseException, worst: Spend, price: Price) -> Spend:
