@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from evoltune.domain_kit.findings import Finding, broken, holds, unchecked
-from evoltune.domain_kit.judging import ALWAYS, LATE, MUST_REJECT, Judged, Laws, asked, example
+from evoltune.domain_kit.judging import ALWAYS, LATE, MUST_REJECT, WITNESSES, Judged, Laws, asked, example
 from evoltune.domain_kit.near_misses import RIGHT_AT_TIMES, UNRELATED, near_misses, other_responses, several_answers
 from evoltune.domain_kit.parts import Parts, is_value, parts_like, shape
 from evoltune.domain_kit.phrases import STOCK, phrases_of
@@ -21,14 +21,14 @@ Right = tuple[Task, str, str]
 OFTEN = 1 / 3
 """Share of near misses of one kind to short answers (numbers, names, dates) above which it is no chance: of 190 answers of the
 maths domain none passes, of no kind."""
+OTHER_FORM = ", of another right form"
+"""Of a kind of change: of an answer that known_answers calls right."""
 SHORT = 3
 """Words of a short answer."""
 HALF = 0.5
 """Share of the tasks at which two answers may pass in either order: one kind of task is often a half of all."""
 MOSTLY = 0.6
 """Share of the answers of one shape that may pass with one of their parts changed."""
-WITNESSES = 3
-"""Tasks with different answers which one text must all pass, before it counts as passing whatever the task."""
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Tally:
         """The first kind of which so many pass, as a sentence with an example; "" where there is none."""
         for kind, count in self.passed.items():
             tried = self.tried[kind]
-            if kind not in RIGHT_AT_TIMES and count >= max(least, share * tried):
+            if kind.removesuffix(OTHER_FORM) not in RIGHT_AT_TIMES and count >= max(least, share * tried):
                 return f"{count} of {tried} pass with {kind}: {example(*self.example[kind])}"
         return ""
 
@@ -105,13 +105,16 @@ class Cheats:
         law, until, tally, short = "mutated references are rejected", self.laws.time.until(2), Tally(), Tally()
         todo = "compare the whole answer with the reference, exactly as far as the task asks"
         rejecting = looked = silent = late = 0
+        seen = set[tuple[str, str]]()
         began, spent = self.laws.first.jobs.seconds, self.laws.first.cpu
         for (task, _, candidate), other in until.over([*zip(self.right, _others(self.right), strict=True)]):
             wrong = near_misses(candidate)
             if other:
                 wrong |= several_answers(candidate, other)
             verdicts = []
-            for kind, text in wrong.items():
+            of_form = "" if asked(task) not in seen else OTHER_FORM  # known_answers come after the seeds' own
+            seen.add(asked(task))
+            for kind, text in ((f"{name}{of_form}", text) for name, text in wrong.items()):
                 verdict = self._candidate(task, text)
                 tally.add(kind, task, text, verdict)
                 if len(candidate.split()) <= SHORT:
@@ -150,7 +153,7 @@ class Cheats:
         those of which only the field can tell are named where they pass and nobody has said what they are."""
         law, until = "answers changed in one of their parts are rejected", self.laws.time.until(2)
         wrong, of_shape, either, decided = Tally(), Tally(), Tally(), set[str]()
-        programs = self.laws.first.jobs.seconds
+        programs, silent = self.laws.first.jobs.seconds, list[Verdict]()
         right = _right_texts(self.right)
         for task, _, candidate in until.over(self.right):
             form = shape(candidate)
@@ -163,6 +166,7 @@ class Cheats:
                         decided |= {kind, f"{kind} ({form})"}
                         continue
                     verdict = self._candidate(task, text)
+                    silent += [verdict] if verdict and verdict.status == "unverifiable" and not is_open else []
                     for tally, name in [(either, kind)] if is_open else [(wrong, kind), (of_shape, f"{kind} ({form})")]:
                         tally.add(name, task, text, verdict)
         for tally in (wrong, of_shape, either):
@@ -172,6 +176,14 @@ class Cheats:
         if by_rule:
             todo = "compare the whole answer with the reference, as far as the task asks; is it right after all, then name it in known_answers"
             yield broken(law, by_rule, self._place, todo)
+        elif len(silent) >= max(2 * WITNESSES, HALF * sum(wrong.tried.values())):
+            detail = f"{len(silent)} of {sum(wrong.tried.values())} wrong answers are unverifiable ({silent[0].reason[:60]!r}), so that no score counts them"
+            yield broken(
+                law,
+                detail,
+                self._place,
+                "return `fail` where the answer is wrong, and `unverifiable` where nobody can tell",
+            )
         elif wrong.tried:
             yield holds(law, f"{sum(wrong.tried.values())} answers of {len(wrong.tried)} kinds")
         tell = "right in some fields and wrong in others: write the examples into known_answers, as right or as wrong"
@@ -249,11 +261,25 @@ class Cheats:
         """The right answers to other tasks, and answers to none."""
         law, until, tally = "unrelated answers are never accepted", self.laws.time.until(), Tally()
         texts = [(task, text) for task, _, _ in self.right[:24] for text in UNRELATED]
+        direct: list[tuple[Task, str, Verdict]] = []
         for task, text in until.over(texts):
-            for verdict in (self._response(task, text), self._candidate(task, text)):
-                if verdict and verdict.status == "pass":
-                    yield broken(law, example(task, text, verdict), self._place, "reject what does not answer the task")
+            verdict = self._candidate(task, text)
+            direct += [(task, text, verdict)] if verdict else []
+            for found in (self._response(task, text), verdict):
+                if found and found.status == "pass":
+                    yield broken(law, example(task, text, found), self._place, "reject what does not answer the task")
                     return
+        if len(direct) >= WITNESSES * len(UNRELATED) and all(v.status == "unverifiable" for _, _, v in direct):
+            detail = (
+                f"no answer that says nothing of the task is a `fail`: no score counts it, e.g. {example(*direct[0])}"
+            )
+            yield broken(
+                law,
+                detail,
+                self._place,
+                "return `fail` for what is no answer: `unverifiable` is for a task that nobody can judge",
+            )
+            return
         rest = self.laws.time.until()
         for (task, _, own), (other, _, candidate) in rest.over(
             [*zip(self.right, [*self.right[1:], *self.right[:1]], strict=True)]

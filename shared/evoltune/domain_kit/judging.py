@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from evoltune.domain import Domain
 from evoltune.domain_kit.findings import Finding, Sources, broken, holds, shown
-from evoltune.domain_kit.near_misses import HOSTILE, UNRELATED, grown, in_place, near_misses
+from evoltune.domain_kit.near_misses import HOSTILE, SHORT_HOSTILE, UNRELATED, grown, in_place, near_misses
 from evoltune.domain_kit.parts import hostile_parts, shape
 from evoltune.domain_kit.probing import Outcome, Probe
 from evoltune.domain_kit.queries import equal_forms
@@ -32,6 +32,8 @@ MUST_REJECT = 0.9
 """Share of seeds of which at least one mutated answer must be rejected (a mutant may happen to be right)."""
 ALWAYS = 0.8
 """Share of near misses of one kind, or of other tasks' answers, above which they pass by rule and not by chance."""
+WITNESSES = 3
+"""Tasks with different answers which one text must all pass, before it counts as passing whatever the task."""
 SHIFTS = (*(-86400.0 * 366 * years for years in (6, 3, 10, 1, 2, 4, 5, 7, 8)),
           *(3600.0 * hours for hours in range(1, 24)), 1.0, 2.0, 3.0, 5.0, 7.0, 11.0, 0.5, 61.0, 1800.0,
           *(86400.0 * d for d in (1, 2, 3, 4, 5, 6, 13, 31, 92, 190, 400)), 86400.0 * 3000)  # fmt: skip
@@ -315,6 +317,7 @@ class Laws:
         some = judged.right[:6]
         tries += [(task, f"{text}\n\n{other}") for (task, text, _), (_, other, _) in pairwise(some)]
         tries += [(task, text) for task in tasks[:3] for text in UNRELATED]
+        tries += [(task, text) for task in tasks[:1] for text in SHORT_HOSTILE]
         until = self.time.until()
         first, used = self._all(self.first, tries, until)
         second, _ = self._all(

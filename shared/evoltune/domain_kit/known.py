@@ -9,7 +9,7 @@ is nothing. Only the author can, and a domain whose author says nothing is told 
 from collections.abc import Iterator, Sequence
 
 from evoltune.domain_kit.findings import Finding, broken, holds, unchecked
-from evoltune.domain_kit.judging import Judged, Laws, asked, example
+from evoltune.domain_kit.judging import ALWAYS, WITNESSES, Judged, Laws, asked, example
 from evoltune.domain_kit.near_misses import in_place
 from evoltune.record import KnownAnswers, Task, Verdict
 
@@ -46,6 +46,14 @@ def laws_of_known(laws: Laws, judged: Judged) -> Iterator[Finding]:
             for is_right, texts in ((True, item.right), (False, item.wrong))
             for text in texts
         }
+    if elsewhere := _passes_elsewhere(laws, known, judged):
+        yield broken(
+            LAW,
+            elsewhere,
+            laws.sources.function(laws.domain.verify),
+            "judge the answer by this task's reference or tests",
+        )
+        return
     if not wrong:
         yield unchecked(
             LAW, f"{right} right answers and no wrong ones: give known_answers near answers that are wrong too"
@@ -67,9 +75,24 @@ def _misjudged(
                 f"right by known_answers: {example(task, given, verdict)}",
                 f"let {function} accept it, or call it wrong",
             )
-        if verdict and not is_right and verdict.status in ("pass", "error"):
+        if verdict and not is_right and verdict.status in ("pass", "error", "unverifiable"):
             return (
                 f"wrong by known_answers: {example(task, given, verdict)}",
                 f"let {function} reject it, or call it right",
             )
     return None
+
+
+def _passes_elsewhere(laws: Laws, known: Sequence[KnownAnswers], judged: Judged) -> str:
+    """Right answers of one task that pass for nearly all others; "" where they do not."""
+    forms = [(item, next((text for text in item.right if text != item.task.reference), "")) for item in known]
+    tried, passed = 0, list[str]()
+    for item, text in laws.time.until(0.5).over([form for form in forms if form[1]][:WITNESSES]):
+        for task, _, own in judged.right[: 2 * WITNESSES]:
+            if task.reference == item.task.reference or own == text or judged.known.get((asked(task), text)):
+                continue
+            verdict = laws.verdict(laws.first, task, text)
+            tried += 1
+            if verdict and verdict.status == "pass":
+                passed.append(f"the right answer to another task: {example(task, text, verdict)}")
+    return f"{len(passed)} of {tried} pass with {passed[0]}" if len(passed) >= max(WITNESSES, ALWAYS * tried) else ""

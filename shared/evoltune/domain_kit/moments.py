@@ -3,13 +3,18 @@
 The answers are those that other laws tried: a date without its year, say, which only some answers reach.
 """
 
+import re
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
 
 from evoltune.domain_kit.findings import Finding, broken, holds
 from evoltune.domain_kit.judging import SHIFTS, Laws, differ, example
 
 YEARS = 9
 """The first of `SHIFTS`: other years, of which one may be that of a seed."""
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def laws_of_moments(laws: Laws) -> Iterator[Finding]:
@@ -22,7 +27,8 @@ def laws_of_moments(laws: Laws) -> Iterator[Finding]:
     ]
     until = laws.time.until(0.5)
     for task, candidate in until.over(laws.timed):
-        outcomes = [laws.first.call("verify", task, candidate, name="verify", **mode) for mode in modes]
+        days = ({"shift": shift} for shift in _to_dates_of(candidate))
+        outcomes = [laws.first.call("verify", task, candidate, name="verify", **mode) for mode in (*modes, *days)]
         first, *others = [None if o.kind else o.value for o in outcomes]
         other = next((v for v in others if first and v and differ(first, v)), None)
         if first and other:
@@ -32,3 +38,10 @@ def laws_of_moments(laws: Laws) -> Iterator[Finding]:
             return
     if until.looked:
         yield holds(law, f"{until.looked} answers whose verdict looked at a clock or at chance")
+
+
+def _to_dates_of(candidate: str) -> Iterator[float]:
+    """Seconds from now to the days that an answer names: one of them may be today."""
+    for found in [*_DATE.finditer(candidate)][:2]:
+        with suppress(ValueError):
+            yield datetime.fromisoformat(f"{found[0]}T12:00").timestamp() - time.time()

@@ -20,11 +20,19 @@ HOSTILE = (
     "with t(x) as (values (1), (2), (3), (4), (5), (6), (7), (8), (9)) select count(*) from t a, t b, t c, t d, t e, t f, t g, t h, t i, t j", "None", "null", "nan", "inf", "-1e309", "0x1p-1074", "%s%n{0}", "[" * 3_000, "\n" * 10_000,
     "9" * 64 + "x", "a" * 64 + "!", "1," * 40 + "x", " " * 64 + "x", "-9" * 40 + "x", "(a" * 40 + "!", "a\r\nb\u2028c", "😀" * 50,
 )  # fmt: skip
+SHORT_HOSTILE = tuple(text for text in HOSTILE if 0 < len(text) < 30)
 UNRELATED = ("I would rather talk about the weather today.", "...", "I do not know.")
 MOST_GROWN = 12
 """Characters of an answer that are repeated."""
 MORE = ("more at its end", "more at its start")
-STRUCTURED = ("a value lost", "a value null", "a value of another type", "two values swapped", "a value too many")
+STRUCTURED = (
+    "a value lost",
+    "a value null",
+    "a value of another type",
+    "two values swapped",
+    "a value too many",
+    "inside another",
+)
 """Kinds of change to a JSON object or list."""
 RIGHT_AT_TIMES = frozenset((
     *(f"{old.strip()!r} swapped" for old, _ in SWAPS), "words in reverse order", "a word lost",
@@ -90,6 +98,7 @@ def _changed(whole: Any, first: Any, last: Any) -> Iterator[Any]:
     yield copied((first, [whole[first]]))
     yield copied((first, whole[last]), (last, whole[first]))
     yield {**whole, "zq": whole[last]} if isinstance(whole, dict) else [*whole, whole[last]]
+    yield {"zq": whole} if isinstance(whole, dict) else [whole]
 
 
 def _of_content(text: str) -> dict[str, str]:

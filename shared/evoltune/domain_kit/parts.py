@@ -17,6 +17,8 @@ LONGEST = 60
 """Tokens of an answer that is changed in its parts; a longer one is prose."""
 MOST_NUMBERS = 7
 """Numbers of an answer of which each is changed; then the last one."""
+FAR = 300
+"""Blanks behind which whoever cuts long answers off sees nothing."""
 _TOKEN = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|[^\w\s]+")
 _DIRECTED = ("->", "→", "=>", "⇒", "<=", ">=", "≤", "≥", "<", ">", "/", "÷", "^", ":", " to ", " per ", " - ")
 """What two sides are not exchanged around: `a -> b` is not `b -> a`."""
@@ -43,6 +45,7 @@ class Parts:
         if not is_value(text):
             return {}
         found = {**_numbers(text), **self._other_tokens(text), **_sides(text), **self._listed(text)}
+        found["more behind many blanks"] = f"{text}{' ' * FAR}zq"
         if re.match(r"[^\W\d_]+\d", text):
             found["a minus in front"] = f"-{text}"
         return {kind: other for kind, other in found.items() if other.strip() and other.split() != text.split()}

@@ -297,7 +297,10 @@ class _Probe:
         if hook == "route" and domain.route:
             return text_of(domain.route(*args), "route", none=False)
         if hook == "cases" and domain.cases:
-            found = several(domain.cases(*args), "cases", object)
+            cases = domain.cases(*args)
+            if not isinstance(cases, Sequence):
+                raise BreakContract(f"cases returns {kind_of(cases)}, not a sequence: its cases are counted first")
+            found = several(cases, "cases", object)
             json.dumps(found)
             return found
         if hook == "render":

@@ -11,7 +11,7 @@ from evoltune.domain_kit.findings import Finding, broken, holds, shown
 from evoltune.domain_kit.hooks import BREADTH, STRANGE, Hooks
 from evoltune.domain_kit.judging import ALWAYS, LATE, Judged
 from evoltune.domain_kit.near_misses import HOSTILE, UNRELATED, near_misses, spoilt
-from evoltune.record import Task
+from evoltune.record import Json, Task
 
 _STEPS = 12
 """Steps of one solution: the time limit is for one."""
@@ -40,6 +40,9 @@ _STATED = (
     "```\n@\n```", "```python\n@\n```", "<answer>@</answer>", '{"answer": "@"}', "A: @",
 )  # fmt: skip
 """Forms in which answers are given (`@`)."""
+
+
+_NO_CASE: Json = {"zq": ["no test of any domain"]}
 
 
 class SmallHooks(Hooks):
@@ -123,14 +126,23 @@ class SmallHooks(Hooks):
 
     def _cases(self, law: str, place: str, judged: Judged) -> Finding | None:
         """Each case is a form of `Task.tests`: a right answer passes it."""
-        tried, wrong = 0, []
+        tried, wrong, blind = 0, [], []
         for task, _, candidate in self.time.until(0.5).over(judged.right[: BREADTH // 2]):
-            for case in (self.first.call("cases", task, name="cases").value or [])[:3]:
+            cases = self.first.call("cases", task, name="cases").value or []
+            if len(cases) > 1:
+                nonsense = self.first.call("verify", replace(task, tests=_NO_CASE), candidate, name="verify")
+                blind.append(not nonsense.kind and nonsense.value.status == "pass")
+            for case in cases[:3]:
                 outcome = self.first.call("verify", replace(task, tests=case), candidate, name="verify")
                 tried += 1
                 if outcome.kind or outcome.value.status not in ("pass", *LATE):
                     what = outcome.error or f"{outcome.value.status} ({outcome.value.reason[:60]!r})"
                     wrong.append(f"{what} for the case {case!r:.80} of {task.instruction[:60]!r}")
+        if len(blind) >= 3 and all(blind):
+            detail = f"right answers pass with the tests {_NO_CASE!r} too, so that every case of a wrong one fails: verify reads no Task.tests"
+            return broken(
+                law, detail, place, "let verify judge by task.tests where there are any, or leave `cases` out"
+            )
         if tried < 3 or len(wrong) < ALWAYS * tried:
             return None
         todo = "give each case the form that verify reads in Task.tests, e.g. [case] where tests is a list"

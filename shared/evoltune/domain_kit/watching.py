@@ -292,12 +292,12 @@ class Watch:
             sleep(seconds)
 
         def watched_stat(path: Any, *args: Any, **named: Any) -> Any:
-            if self._active and (self._reads or self._importing):
+            if self._active:
                 self._looked_for(path)
             return stat(path, *args, **named)
 
         def watched_access(path: Any, *args: Any, **named: Any) -> Any:
-            if self._active and (self._reads or self._importing):
+            if self._active:
                 self._looked_for(path)
             return access(path, *args, **named)
 
@@ -356,7 +356,7 @@ class Watch:
         text = os.fsdecode(path)
         if not text.startswith("/"):
             self._note("machine", f"looks for {text!r} in the working directory")
-        elif not self._is_readable(text):
+        elif (self._reads or self._importing) and not self._is_readable(text):
             self._note("machine", f"looks for {text!r}, which is no part of its package")
 
     def _asked(self, name: str) -> None:
