@@ -126,6 +126,8 @@ _CONCLUSION = re.compile(r"\b(?:so|therefore|thus|hence|answer|total|in total|th
 TRUTH_VALUE = re.compile(
     r"(yes|no|true|false)\s*[,.;:—-]\s*(?:because|since|as|it|the|this|there|they|we|for|so)\b", re.I
 )
+_VERDICT = re.compile(r"(true|false)\s?[:–—]\s(?=[a-z]+\s[a-z])", re.I)
+"""`True: every such graph has 25 edges.`"""
 _JAPANESE_END = re.compile(r"(?:です|である|だ|입니다|이다)[。.]?$")
 _VERB = re.compile(r"\b(?:is|are|equals|be|was|will be|becomes)\b\s*:?")
 _FIRST_END = re.compile(r"[!?](?=\s+[A-Z]|\s*$)|\.(?=\s+[A-Z(*]|\s*\n|\s*$)|\n|。")
@@ -249,6 +251,8 @@ def _in_prose(text: str) -> Found | None:
     truth = TRUTH_VALUE.match(text)
     if truth and len(text) <= MAX_SENTENCE and "nswer" not in text:
         return Found(truth[1], "phrase")
+    if (verdict := _VERDICT.match(text)) and len(text) <= MAX_SENTENCE:
+        return Found(verdict[1], "phrase")
     phrase = _phrase(text)
     if phrase is not None:
         return phrase

@@ -53,7 +53,7 @@ _WHOLE = (
 _CIRCUMSTANCE = r"(?:in|after|at|within|during|over|with|for|by|of|on|out of|per|using|given)"
 _SUPPOSITION = r"(?:if|when|since|because|given that|as|assuming|once|where)"
 _CONCLUSION = (
-    r"(?:so(?! (?:that|did|does|do|is|was|had|has)\b)|thus|hence|therefore|which rounds to|which translates to|which results in|which brings|leaving|leaves|making|giving|totall?ing|i e|ie|namely|that is|meaning|which means|which makes|which gives"
+    r"(?:so(?! (?:that|did|does|do|is|was|had|has)\b)|thus|hence|therefore|which rounds to|paying|earning|saving|which translates to|which results in|which brings|leaving|leaves|making|giving|totall?ing|i e|ie|namely|that is|meaning|which means|which makes|which gives"
     r"|which leaves|for a total of|bringing|resulting|amounting|worth|the (?:final |correct )?answer|the result"
     r"|only|an? (?:total|drop|rise|gain|loss|increase|decrease|difference|saving|reduction|profit) of)"
 )
@@ -141,7 +141,10 @@ _BEFORE_CONCLUSION = re.compile(
 )
 _TO_CONCLUSION = (
     "so|thus|hence|therefore|which|leaving|leaves|making|giving|total|totalling|totaling|i|ie|namely|that|meaning|for|bringing|resulting|amounting|worth|the|only|a|an"
-    "|but|however|though"
+    "|but|however|though|paying|earning|saving"
+)
+_ROUNDED = re.compile(
+    rf"@ (?:{_PLAIN}|, ){{0,4}}(?:rounded|rounding|rounds|round) (?:up |down |off )?(?:{_PLAIN}){{0,2}}to # (?!decimal|significant|places? |digits? |d p |dp |sf )"
 )
 _TOTAL = re.compile(
     rf"(?:\b(?:a total of|in total|in all|altogether|all together|total :|together|combined),? )(?:{_PLAIN}|[,:] ){{0,6}}@|@ {_PLAIN}{{0,3}}(?:in total|in all|altogether|total|combined|together)\b"
@@ -152,6 +155,7 @@ _DENIED = re.compile(
     r"\b(?:not|neither|nor|rather than|instead of|as opposed to) (?:# (?:or|and|nor) )*@(?! but (?:also )?#)|\bnot @ but #|\b(?:wrong|incorrect|mistaken|erroneous) [^,;:@#]*@ [^#@]*[,;.] .*#"
 )
 _LEFT_OUT = [
+    (_words("rounded|rounding|rounds|round"), _ROUNDED),
     (_words(_TO_CONCLUSION), _BEFORE_CONCLUSION),
     (_words("not|neither|nor|rather|instead|as|wrong|incorrect|mistaken|erroneous"), _DENIED),
 ]
@@ -168,6 +172,7 @@ _SAID_OF_IT = re.compile(
     r"^(?:[^#]*[,;:] )?@ (?:(?:is|was|are|were|would be|will be) (?!the |our |my |his |her |its |what |left|needed|required|correct|right|in |enough|a |an |not )"
     r"|falls |exceeds |(?:minus|plus|modulo) |(?:short|less) (?!than |of ))|\bwould (?:be|have been|get|have) @ [^#]*(?:had|if|were|using) "
     r"|^[^@#]*[^\W\d_] [^@#]*@ [^#]*\b(?:if|provided|unless|as long as|assuming) |\b(?:unless|if not) [^@#]*, [^#]*@"
+    r"|^[^#]*@ [^#]*\band (?:the other|another|the second) [^#]*\b(?:twice|half|double|thrice|times) "
     rf"|\b(?:answer|result|solution) (?!(?:{_STATING}) )[^\W\d_]+s (?!to be )[^#]*@"
 )
 """A bare value of which the sentence says something else: `9 is greater than ...`, `9 falls short`, `10 minus whatever`."""

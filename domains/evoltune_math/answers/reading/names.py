@@ -33,6 +33,7 @@ def is_name(node: Node) -> bool:
         return True
     if op == "mul" and (
         args[0] in (sym("nabla"), sym("Delta"))
+        or (args[0].op == "sym" and str(args[0].value).startswith("\\") and all(map(is_name, args[1:])))
         or (args[-1].op == "fn" and args[-1].value == "?angle")
         or all(map(_is_capital, args))
     ):

@@ -328,6 +328,8 @@ def without_lead(tokens: list[Token]) -> list[Token] | None:
     at = 0
     while at < len(tokens) and (tokens[at].kind in ("text", "word", "sep") or tokens[at].is_op(":", ",", "=")):
         at += 1
+    if any("times" in words_of(token) for token in tokens[:at]):  # `three times 25`
+        return None
     while at and tokens[at - 1].kind == "word" and _is_name(tokens[at - 1].text):
         at -= 1
     return tokens[at:] if 0 < at < len(tokens) else None

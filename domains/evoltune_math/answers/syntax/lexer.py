@@ -150,6 +150,8 @@ class _Lexer:
             self.emit("sep", "or" if name == "lor" else "and")
         elif name == "%":
             self.emit("op", "%")
+        elif name == "#" and not self.text[self.pos : self.pos + 1].isdigit():
+            self.emit("op", name)  # how many members a set has
         elif name in "$&#_()[]":
             self.space = True
         else:
