@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from evoltune.domain import Job
+from evoltune.sandbox import languages
 
 PROGRAMS = {
     "argv": "import sys\nprint(sys.argv, len(sys.argv))",
@@ -171,3 +172,13 @@ def test_output_without_end_is_told_from_much_output(one, program, status):
     verdict = one(program, {"stdio": [["", "1"]]}, cpu_s=30)
     assert verdict.status == status and "retried" not in verdict.evidence
     assert ("still printing after 64 MB" in verdict.reason) == (status == "timeout")
+
+
+def test_a_tool_that_programs_would_not_see_is_missing(tmp_path, monkeypatch):
+    (tmp_path / "node").write_text("#!/bin/sh\n")
+    (tmp_path / "node").chmod(0o755)
+    monkeypatch.setitem(languages.ENVIRONMENT, "PATH", str(tmp_path))
+    assert languages.missing("javascript").startswith(
+        f"language 'javascript' needs node, which is in none of {tmp_path} "
+    )
+    assert languages.missing("python") == ""

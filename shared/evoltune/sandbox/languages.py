@@ -5,9 +5,10 @@ Invariant: nothing beside this table knows how a language is named, fenced, comp
 
     canonical("C++")                              # "cpp"
     defines("go", "func add(a int) int {", "add") # True
-    missing("rust")                               # "language 'rust' needs rustc, which this host lacks"
+    missing("rust")                               # "language 'rust' needs rustc, which is in none of ..."
 """
 
+import os
 import re
 import sys
 from dataclasses import dataclass
@@ -15,7 +16,12 @@ from functools import lru_cache
 
 COMPILE_S = 30.0
 """CPU seconds that compiling may take; a program's own limit starts afterwards."""
-ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8"}
+ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/go/bin",
+    "HOME": "/tmp",
+    "TMPDIR": "/tmp",
+    "LANG": "C.UTF-8",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,5 +205,11 @@ def missing(name: str) -> str:
     language = LANGUAGES.get(name)
     if language is None:
         return f"language {name!r} is unknown: allowed: {', '.join(LANGUAGES)}"
-    lacking = [tool for tool in language.tools if not shutil.which(tool, path=ENVIRONMENT["PATH"])]
-    return f"language {name!r} needs {' and '.join(lacking)}, which this host lacks" if lacking else ""
+    lacking = [tool for tool in language.tools if not _is_in_reach(shutil.which(tool, path=ENVIRONMENT["PATH"]))]
+    places = ENVIRONMENT["PATH"].replace(":", ", ")
+    return f"language {name!r} needs {' and '.join(lacking)}, which is in none of {places} (programs do not see tools in home folders)" if lacking else ""  # fmt: skip
+
+
+def _is_in_reach(tool: str | None) -> bool:
+    """Whether a tool, and what a link leads to, lies in the folders that programs see."""
+    return tool is not None and os.path.realpath(tool).startswith(("/usr/", "/bin/", "/sbin/", "/lib"))

@@ -36,6 +36,7 @@ CALLABLE = frozenset({"raises", "assertRaises", "assertRaisesRegex", "warns", "a
 RAISES = frozenset({"raises", "RaisesExc", "RaisesGroup", "assertRaises", "assertRaisesRegex"})
 """Contexts that are decided by `expectations`."""
 CONTEXTS = CALLABLE | RAISES | {"deprecated_call", "assertLogs"}
+EXITS = frozenset({"exit", "quit", "SystemExit"})
 _DIRECT = frozenset({"namedtuple", "NamedTuple", "NewType", "TypeVar", "stack", "currentframe"})
 """Functions that look at who calls them."""
 _MARK = "\0evoltune:"
@@ -72,7 +73,8 @@ def marked(tree: ast.Module, keep: frozenset[str], first_site: int = 0) -> Tests
     """Compiles a tree, which it changes, with marks for the functions of a run. `keep`: names that mean the program's own
     although they are called like a built-in. Raises SyntaxError and the compiler's other errors."""
     names = keep | {n for node in ast.walk(tree) for n in bound_by(node)}
-    rewriter = _Rewriter(names, {n for node in ast.walk(tree) for n in _modules_of(node)}, first_site)
+    functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    rewriter = _Rewriter(names, {n for node in ast.walk(tree) for n in _modules_of(node)}, functions, first_site)
     bindings = Counter(n for node in ast.walk(tree) for n in bound_by(node))
     changeable = {n for node in ast.walk(tree) if isinstance(node, ast.Global) for n in node.names}
     once = frozenset(n for node in tree.body for n in _bound_at_top(node) if bindings[n] == 1 and n not in changeable)
@@ -160,8 +162,11 @@ def catches_failures(tree: ast.AST) -> bool:
 
 
 class _Rewriter(ast.NodeTransformer):
-    def __init__(self, names: frozenset[str] | set[str], modules: set[str], first_site: int) -> None:
+    def __init__(
+        self, names: frozenset[str] | set[str], modules: set[str], functions: set[str], first_site: int
+    ) -> None:  # fmt: skip
         self.names, self.modules, self.site = names, modules, first_site
+        self.functions = functions
         self.straight: dict[str, list[int]] = {}
         self.lines: dict[int, int] = {}
         self.scope: list[str] = []
@@ -366,8 +371,23 @@ class _Rewriter(ast.NodeTransformer):
             _call("operate", ast.Constant(value=_SYMBOLS[type(node.op)]), node.left, node.right), node
         )
 
+    def _decides(self, arguments: list[ast.expr]) -> bool:
+        """Whether an exit status is what the tests have found: neither a constant, nor what another module's function gives."""
+        status = arguments[0] if len(arguments) == 1 else None
+        own = (
+            isinstance(status, ast.Call)
+            and isinstance(status.func, ast.Name)
+            and status.func.id in self.functions | PURE
+        )
+        return status is not None and (own or not isinstance(status, ast.Constant | ast.Call | ast.Starred))
+
     def visit_Call(self, node: ast.Call) -> ast.AST:
         name, original = _name_of(node.func), node.func
+        if name in EXITS and self._decides(node.args):
+            site = self._new_site(node)
+            self._using(node.args, node)
+            node.args = [ast.copy_location(_call("gate", site, *node.args), node)]
+            return node
         function = original
         asserts = name.startswith("assert") and name not in CONTEXTS
         site = self._new_site(node, straight=isinstance(function, ast.Attribute)) if asserts else None
