@@ -35,6 +35,7 @@ CASES = {
     "tests with a bad name": (ADD, "def test_it():\n    return\n    x = *a\nassert f is f", "error", "the tests do not compile: SyntaxError", {}),
     "an exit status that tests compute": (ADD, "import sys\nbad = [n for n in (1, 2) if f(n, 1) != n + 1]\nsys.exit(1 if bad else 0)", "pass", "", {}),
     "an exit status that is not 0": (ADD, "bad = [n for n in (1, 2) if f(n, 1) != n]\nraise SystemExit(len(bad))", "fail", "SystemExit: 2 in: raise SystemExit(len(bad))", {"line": 2}),
+    "an exit of the program's own": ("Exit = SystemExit\nclass SystemExit(Exit):\n    def __init__(self, *_):\n        super().__init__(0)\ndef f(a, b):\n    return 0\n", "bad = [n for n in (1, 2) if f(n, 1) != n]\nraise SystemExit(len(bad))", "fail", "SystemExit: 2 in: raise SystemExit(len(bad))", {"line": 2}),
     "an exit status of the program": ("def f(a, b):\n    return 0\n", "import sys, solution\nsys.exit(solution.f(1, 2))", "unverifiable", "the tests assert nothing: no assertion was reached", {}),
     "tests that need a module": (ADD, "import no_such_module\nassert f(1, 2) is f(1, 2)", "error", "the tests import 'no_such_module', which this host lacks", {"line": 1}),
     "nothing asserted": (ADD, "def helper():\n    assert f is f", "unverifiable", "the tests assert nothing: no assertion was reached", {}),

@@ -77,6 +77,11 @@ def bound(judge: Judge) -> dict[str, Any]:
         monitor.count(state, site)
         return value
 
+    def status(site: int, value: Any) -> Any:
+        if value is not None and not (isinstance(value, int) and int.__eq__(value, 0)):
+            raise SystemExit(value or 1)  # here, for `exit` and `SystemExit` may be the program's
+        return gate(site, value)
+
     def reached(site: int) -> None:
         verify()
         monitor.count(state, site)
@@ -105,7 +110,7 @@ def bound(judge: Judge) -> dict[str, Any]:
     own["sum"] = _sum
     own |= {f"{name}()": _calling(getattr(builtins, name)) for name in rewriting.CALLING}
     return {
-        **own, "check": check, "gate": gate, "reached": reached, "expected": expected, "chain": _chain, "method": _method(judge),
+        **own, "check": check, "gate": gate, "status": status, "reached": reached, "expected": expected, "chain": _chain, "method": _method(judge),
         "function": function, "lookup": judge.lookup, "module": judge.module, "compare": comparing.compare, "compared": comparing.compared,
         "matched": _matched, "operate": comparing.operate, "answer": comparing.answer,
         "AssertionError": AssertionError, "matching": matchers.matching,

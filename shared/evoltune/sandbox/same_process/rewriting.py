@@ -36,7 +36,7 @@ CALLABLE = frozenset({"raises", "assertRaises", "assertRaisesRegex", "warns", "a
 RAISES = frozenset({"raises", "RaisesExc", "RaisesGroup", "assertRaises", "assertRaisesRegex"})
 """Contexts that are decided by `expectations`."""
 CONTEXTS = CALLABLE | RAISES | {"deprecated_call", "assertLogs"}
-EXITS = frozenset({"exit", "quit", "SystemExit"})
+EXITS = frozenset({"exit", "quit"})
 _DIRECT = frozenset({"namedtuple", "NamedTuple", "NewType", "TypeVar", "stack", "currentframe"})
 """Functions that look at who calls them."""
 _MARK = "\0evoltune:"
@@ -381,13 +381,24 @@ class _Rewriter(ast.NodeTransformer):
         )
         return status is not None and (own or not isinstance(status, ast.Constant | ast.Call | ast.Starred))
 
+    def _as_status(self, call: ast.Call) -> ast.Call:
+        """An exit whose status is an assertion: it must be 0."""
+        status = self._new_site(call)
+        self._using(call.args, call)
+        call.args = [ast.copy_location(_call("status", status, *call.args), call)]
+        return call
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        call = node.exc
+        if isinstance(call, ast.Call) and _name_of(call.func) == "SystemExit" and self._decides(call.args):
+            node.exc = self._as_status(call)
+            return node
+        return self.generic_visit(node)
+
     def visit_Call(self, node: ast.Call) -> ast.AST:
         name, original = _name_of(node.func), node.func
         if name in EXITS and self._decides(node.args):
-            site = self._new_site(node)
-            self._using(node.args, node)
-            node.args = [ast.copy_location(_call("gate", site, *node.args), node)]
-            return node
+            return self._as_status(node)
         function = original
         asserts = name.startswith("assert") and name not in CONTEXTS
         site = self._new_site(node, straight=isinstance(function, ast.Attribute)) if asserts else None
