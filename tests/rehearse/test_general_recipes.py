@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+from extras import needs
 from lima_sources import write_sources
 from rehearsals import assert_green, recipes_of
 
 from evoltune.cli import main
 from evoltune.recipe import load_recipe
 
-pytest.importorskip("deepspeed")
-pytest.importorskip("datasets")
+needs("deepspeed", "datasets")
 
 
 @pytest.mark.parametrize("name", recipes_of("general"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from extras import needs
 from rehearsals import assert_green, recipes_of
 
-pytest.importorskip("deepspeed")
-pytest.importorskip("datasets")
+needs("deepspeed", "datasets")
 
 
 @pytest.mark.parametrize("name", recipes_of("math"))

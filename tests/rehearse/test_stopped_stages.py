@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from extras import needs
 from openai_server import serving
 
 from evoltune.recipe import dump_recipe, load_recipe
@@ -91,7 +92,7 @@ def test_own_rows_rehearse_green_and_a_full_disk_stops_training(
 
 @pytest.mark.slow
 def test_a_second_node_that_dies_stops_training(tiny_base: Path, tiny_rows: Path, tmp_path: Path) -> None:
-    pytest.importorskip("deepspeed")
+    needs("deepspeed")
     recipe = load_recipe(own_recipe(tmp_path, tiny_base, tiny_rows), ["compute.hang_timeout_s=20"])
     folder = tmp_path / "two"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from extras import needs
 
 from evoltune.recipe import load_recipe
 
@@ -43,7 +44,7 @@ def recipe(overrides: list[str]) -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def fine_tune(recipe: Callable[..., Any], tiny_rows: Path) -> Callable[..., Any]:
     """Trains into a folder under more overrides; returns the manifest."""
-    pytest.importorskip("torch")
+    needs("torch")
     from evoltune.train.launch import train
 
     return lambda out, *more: train(recipe(*more), tiny_rows, out, suites={})

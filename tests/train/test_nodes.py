@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from extras import needs
 
 from evoltune.errors import RecipeError, TrainingError
 from evoltune.recipe import load_recipe
@@ -95,7 +96,7 @@ def test_the_same_command_on_each_node_trains_one_model(
     shared, stage, nodes, overrides, tiny_rows, trained, losses, tmp_path
 ):
     """The rows are on the first node alone; the other one starts first and waits."""
-    pytest.importorskip("deepspeed")
+    needs("deepspeed")
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     (one / "rows.jsonl").write_bytes(tiny_rows.read_bytes())

@@ -13,10 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
+from extras import needs
 
 from evoltune.train.step_checkpoints import damage
 
-pytest.importorskip("deepspeed")
+needs("deepspeed")
 
 
 def assert_same_training(out: Path, alone: Path, kind: str, losses) -> None:

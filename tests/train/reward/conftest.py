@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from extras import needs
 
 from evoltune.recipe import load_recipe
 
@@ -52,7 +53,7 @@ def instruction_model(reward_recipe, pair_rows, made_once):
 
 
 def _trained(recipe, kind, rows, out):
-    pytest.importorskip("torch")
+    needs("torch")
     from evoltune.train.reward.launch import train_reward_model
 
     train_reward_model(recipe, kind, rows=rows, out=out, start=None)

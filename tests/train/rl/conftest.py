@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+from extras import needs
 
 from evoltune.recipe import load_recipe
 
@@ -71,7 +72,7 @@ def pairs(tmp_path_factory):
 @pytest.fixture(scope="session")
 def policy(tiny_base, tiny_rows, adapter, made_once):
     """policy(kind): a checkpoint of SFT, `lora` or `full`."""
-    pytest.importorskip("trl", reason="TRL is not installed (pip install evoltune[rl]): no policy was trained")
+    needs("trl", reason="TRL is not installed (pip install evoltune[rl]): no policy was trained")
     from evoltune.train.launch import train
 
     full = ["train.precision=fp32", "train.max_steps=1", "train.finetuning_type=full", "train.max_length=256"]

@@ -11,11 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
+from extras import needs
 
 from evoltune.recipe import dump_recipe
 
-pytest.importorskip("trl", reason="TRL is not installed (pip install evoltune[rl]): RL was not run")
-pytest.importorskip("deepspeed", reason="DeepSpeed is not installed (pip install evoltune[deepspeed]): RL was not run")
+needs("trl", reason="TRL is not installed (pip install evoltune[rl]): RL was not run")
+needs("deepspeed", reason="DeepSpeed is not installed (pip install evoltune[deepspeed]): RL was not run")
 
 KILLS = 10
 TWO = (

@@ -8,6 +8,7 @@ from statistics import fmean
 from types import SimpleNamespace
 
 import pytest
+from extras import needs
 
 import evoltune
 from evoltune.errors import RecipeError, TrainingError
@@ -17,7 +18,7 @@ from evoltune.rows.files import file_digest, read_json
 from evoltune.train.job import Job, read_job
 from evoltune.train.rl.launch import check_rl, train_policy
 
-pytest.importorskip("trl", reason="TRL is not installed (pip install evoltune[rl]): RL was not run")
+needs("trl", reason="TRL is not installed (pip install evoltune[rl]): RL was not run")
 
 DPO = ("rl.algorithm=dpo", "rl.per_device_train_batch_size=2")
 KILLED = """
