@@ -136,7 +136,7 @@ def _words(alternatives: str) -> frozenset[str]:
 _KNOWN = [(_words(words), re.compile(place)) for words, place in _KNOWN_PLACES]
 _REALLY = r"(?:actually|really|in fact|in reality)"
 _BEFORE_CONCLUSION = re.compile(
-    rf"@[^@]*?(?:(?:[,;:.—–-]|and|,? but) {_CONCLUSION} |(?:bringing|leaving|making|giving|totall?ing) |so (?:it|he|she|they|we|i|you|there|each|his|her|their|its|the) |the (?:final |correct )?(?:answer|result) (?:is|:|=) "
+    rf"@[^@]*?(?:(?:[,;:.—–-]|and|,? but) {_CONCLUSION} |(?:bringing|leaving|making|giving|totall?ing) |so (?:it|he|she|they|we|i|you|there|each|his|her|their|its|the) |the (?:final |correct )?(?:answer|result|(?:next|last|missing) (?:term|number)) (?:is|:|=) "
     rf"|(?:but|however|though) ,? ?(?:{_REALLY} |(?:the|its|his|her|their) (?:correct|actual|right|true|real|proper) |(?:it|that|this|there) (?:is|are|was|were|should be) {_REALLY} )).*#"
 )
 _TO_CONCLUSION = (
