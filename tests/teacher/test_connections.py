@@ -5,6 +5,7 @@ import os
 import ssl
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -222,3 +223,28 @@ def test_a_proxy_that_refuses_is_named():
                 await connections.request(target_of("https://api.example/v1", proxy=f"http://127.0.0.1:{proxy.port}"))
 
     run(main)
+
+
+def test_a_reply_that_came_while_this_process_stood_still_is_read_and_not_asked_for_again():
+    async def main():
+        async with Server() as server, Connections(timeout_s=0.4, connect_s=0.4) as connections:
+            target = target_of(f"http://127.0.0.1:{server.port}/")
+            await connections.request(target)
+            call = asyncio.ensure_future(connections.request(target))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            time.sleep(1.0)  # as a suspended process: nothing of it runs
+            return (await call).body, len(server.asked)
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        assert runner.run(main()) == (b"ok", 2)
+
+
+def test_a_server_that_does_not_answer_is_given_up():
+    async def main():
+        async with Server(reply=b"") as server, Connections(timeout_s=0.2, connect_s=0.2) as connections:
+            with pytest.raises(TimeoutError):
+                await connections.request(target_of(f"http://127.0.0.1:{server.port}/"))
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(main())

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from yarl import URL
 
+from evoltune.teacher.awake import AwakeLimits
+
 if TYPE_CHECKING:
     import aiohttp
 
@@ -74,7 +76,7 @@ class Connections:
     """The connections of a run, which are kept open between requests."""
 
     def __init__(self, *, timeout_s: float, connect_s: float) -> None:
-        self._timeout_s, self._connect_s = timeout_s, min(connect_s, timeout_s)
+        self._limits, self._connect_s = AwakeLimits(timeout_s), min(connect_s, timeout_s)
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
@@ -82,12 +84,14 @@ class Connections:
 
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300), cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=self._timeout_s, connect=self._connect_s),
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_s),
             max_line_size=MAX_HEADER_BYTES, max_field_size=MAX_HEADER_BYTES,
         )  # fmt: skip
+        self._limits.begin()
         return self
 
     async def __aexit__(self, *raised: object) -> None:
+        self._limits.end()
         await self._session.close()
 
     async def request(self, target: Target, method: str = "POST", data: bytes | None = None) -> HttpReply:
@@ -99,7 +103,7 @@ class Connections:
             method, target.url, data=data, headers=target.headers, proxy=target.proxy, allow_redirects=False
         )
         try:
-            async with sent as response:
+            async with self._limits.limit(), sent as response:
                 return HttpReply(response.status, response.headers, await _whole(response))
         except aiohttp.ClientConnectorError as error:
             raise UnreachableError(error.os_error.strerror or str(error.os_error)) from None
