@@ -15,11 +15,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from evoltune.domain import Benchmark, Domain, load_domain, seeds_of
+from evoltune.errors import MissingExtraError
 from evoltune.evaluate.suites import ROWS_FILE, judging_domain
 from evoltune.recipe import Recipe, dump_recipe
 from evoltune.rehearse import datasets
@@ -27,6 +28,7 @@ from evoltune.rehearse.bases import write_base_repository
 from evoltune.rehearse.hub import serving_hub
 from evoltune.rehearse.shrink import KEY_ENV, Shrunk, not_covered, shrink
 from evoltune.rehearse.teacher import serving_teacher
+from evoltune.report.html import chart_file, chart_script
 from evoltune.rows.files import write_file
 from evoltune.rows.hub import parse_address
 from evoltune.run.paths import user_path
@@ -86,6 +88,7 @@ def rehearse(recipe: Recipe, folder: Path, *, processes: int = 1, nodes: int = 1
             files = write_suite_files(recipe, folder / "data")
             url = stack.enter_context(serving_hub(folder / "hub"))
             environment = hub_environment(url, folder)
+            share_charts(Path(environment["XDG_CACHE_HOME"]) / "evoltune")
             stand_ins += [f"hub: {name}" for name in names]
             stand_ins += [f"file that you bring: {name}, below EVOLTUNE_DATA" for name in files]
         environment[KEY_ENV] = "stand-in"
@@ -111,6 +114,13 @@ def hub_environment(url: str, folder: Path) -> dict[str, str]:
         "HF_HUB_DISABLE_XET": "1", "XDG_CACHE_HOME": str(folder / "cache"), "EVOLTUNE_DATA": str(folder / "data"),
         "OMP_NUM_THREADS": kept.get("OMP_NUM_THREADS", "1"),
     }  # fmt: skip
+
+
+def share_charts(cache: Path) -> None:
+    """Puts the script of the report's charts into the rehearsal's own cache: to put it together takes two seconds of CPU."""
+    with suppress(MissingExtraError):
+        script = chart_script()
+        write_file(chart_file(cache), script.encode())
 
 
 def write_hub(recipe: Recipe, domain: Domain, hub: Path) -> list[str]:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from evoltune.errors import require
@@ -51,6 +52,11 @@ def static(name: str) -> str:
     return (files("evoltune.report") / "static" / name).read_text(encoding="utf-8")
 
 
+def chart_file(cache: Path) -> Path:
+    """Where `chart_script` is kept below a cache folder."""
+    return cache / f"vega-{version('vl-convert-python')}.js"
+
+
 @cache
 def chart_script() -> str:
     """Vega, Vega-Lite and vega-embed as one script, from the copy that vl-convert brings. It is kept in the cache: vl-convert takes two
@@ -58,7 +64,7 @@ def chart_script() -> str:
     require("the charts of an HTML page", "report", "vl_convert")
     import vl_convert
 
-    kept = cache_folder() / f"vega-{version('vl-convert-python')}.js"
+    kept = chart_file(cache_folder())
     try:
         return kept.read_text(encoding="utf-8")
     except OSError:
