@@ -73,3 +73,12 @@ def test_an_ordinary_run_leaves_no_reserve(tmp_path):
         journal(store, 1)
         assert store.refused is None
     assert not (tmp_path / STORE_RESERVE).exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"5\n", b'{"a": 1}\n', b'["budget:lost", 1]\n', b"[1, 2, 3]\n", b"null", b"\xff\n"]
+)
+def test_what_is_not_ours_is_no_reply(tmp_path, content):
+    (tmp_path / STORE_RESERVE).write_bytes(content)
+    with Store.open(tmp_path) as store:
+        assert texts_in(store) == {} and store.noted("budget:lost") is None

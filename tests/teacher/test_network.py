@@ -168,3 +168,11 @@ def test_texts_take_secrets_from_the_environment(monkeypatch):
     assert expand("id ${PROJECT}", "w") == "id p-1"
     with pytest.raises(RecipeError, match=r"w: the environment variable 'NO_SUCH' is not set"):
         expand("${NO_SUCH}", "w")
+
+
+def test_a_proxy_without_a_usable_port_is_the_users_to_correct(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://ada:cnry-pw-1@127.0.0.1:port")
+    with pytest.raises(RecipeError, match="HTTP_PROXY: its port is no number") as raised:
+        proxy_of("http://api.example/v1")
+    assert "cnry" not in str(raised.value)

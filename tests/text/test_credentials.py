@@ -133,3 +133,10 @@ def test_a_kept_recipe_says_where_something_was_cut_out():
     assert "secret-1" not in kept and "abc" not in kept and "***@h" in kept
     where = [*cuts_in(masked(msgspec.to_builtins(recipe)), "")]
     assert where == [f"teacher.endpoints.0.{key}" for key in ("url", "headers.X-Corp", "extra_body.token")]
+
+
+def test_what_stands_as_a_list_where_the_name_of_a_variable_belongs_is_taken_for_a_secret():
+    value = {"endpoints": [{"api_key_env": ["cnry-key-77Aa"], "api_key_file": {"key": "cnry-key-88Bb"}}]}
+    assert set(secrets_in(value)) == {"cnry-key-77Aa", "cnry-key-88Bb"}
+    assert "cnry" not in repr(masked(value))
+    assert masked({"api_key_env": "MY_KEY"}) == {"api_key_env": "MY_KEY"}

@@ -19,7 +19,7 @@ from evoltune.run.lock import locked
 from evoltune.run.paths import RUN_LOCK, STORE, STORE_LOCK
 from evoltune.run.store import Store, Usage
 
-KEPT_NOTES = ("budget:lost", "budget:wall_s")
+KEPT_NOTES = ("budget:lost", "budget:wall_s", "budget:servers", "budget:bounded")
 _COLUMNS = "key, purpose, model, record, request, texts, prompt_tokens, completion_tokens, usd, cut"
 
 

@@ -17,13 +17,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from evoltune.errors import StoreError, is_full
 from evoltune.rows.files import elsewhere
 from evoltune.run.paths import STORE_RESERVE
 
 Row: TypeAlias = "tuple[str | int | float, ...]"
+_NOTE: tuple[Any, ...] = (str, str)
+_CALL: tuple[Any, ...] = (str, str, str, str, str, str, int, int, (int, float), str)
+"""Types of what is kept: see `Store.journal`."""
 _UNSUPPORTED = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 
@@ -102,10 +105,12 @@ class Unsaved:
                 row = json.loads(line)
             except ValueError:
                 break
-            if len(row) == 2:
+            if _is_of(row, _NOTE):
                 self.notes[row[0]] = row[1]
-            else:
+            elif _is_of(row, _CALL):
                 self.calls.append(tuple(row))
+            else:
+                break  # it is not ours
         self._reserve = path, os.open(path, os.O_RDWR | os.O_CLOEXEC), 0
 
     def close(self) -> None:
@@ -117,3 +122,7 @@ class Unsaved:
         self._reserve = None
         if not self:
             path.unlink(missing_ok=True)
+
+
+def _is_of(row: Any, kinds: tuple[Any, ...]) -> bool:
+    return isinstance(row, list) and len(row) == len(kinds) and all(map(isinstance, row, kinds))

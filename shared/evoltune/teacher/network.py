@@ -29,6 +29,12 @@ def proxy_of(url: str) -> str | None:
     ):
         return None
     proxy = found if "://" in found else f"http://{found}"
+    try:
+        _ = urlsplit(proxy).port
+    except ValueError:
+        raise RecipeError(
+            f"{parts.scheme.upper()}_PROXY: its port is no number from 0 to 65535: give http://HOST:PORT"
+        ) from None
     if urlsplit(proxy).scheme not in ("http", "https"):
         kind = urlsplit(proxy).scheme
         raise RecipeError(

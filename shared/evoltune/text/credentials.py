@@ -81,7 +81,7 @@ def masked(value: Any, name: str = "") -> Any:
         return _SHAPE.sub(CUT, without_credentials(value))
     if isinstance(value, Mapping):
         below = _IS_NAME.fullmatch(name) is not None
-        return {key: masked(inner, _inner_name(name, str(key), below)) for key, inner in value.items()}
+        return {key: masked(inner, _inner_name(name, str(key), below, inner)) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(masked(inner, name) for inner in value)
     return value
@@ -97,7 +97,7 @@ def secrets_in(value: Any, name: str = "") -> Iterator[str]:
     elif isinstance(value, Mapping):
         below = _IS_NAME.fullmatch(name) is not None
         for key, inner in value.items():
-            yield from secrets_in(inner, _inner_name(name, str(key), below))
+            yield from secrets_in(inner, _inner_name(name, str(key), below, inner))
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from secrets_in(inner, name)
@@ -111,22 +111,24 @@ def cuts_in(value: Any, path: str, name: str = "") -> Iterator[str]:
     elif isinstance(value, Mapping):
         below = _IS_NAME.fullmatch(name) is not None
         for key, inner in value.items():
-            yield from cuts_in(inner, f"{path}.{key}".lstrip("."), _inner_name(name, str(key), below))
+            yield from cuts_in(inner, f"{path}.{key}".lstrip("."), _inner_name(name, str(key), below, inner))
     elif isinstance(value, list | tuple):
         for i, inner in enumerate(value):
             yield from cuts_in(inner, f"{path}.{i}", name)
 
 
-def _inner_name(outer: str, key: str, below: bool) -> str:
+def _inner_name(outer: str, key: str, below: bool, inner: Any) -> str:
     """The name by which a value in a mapping is judged: all below `authentication` is secret, and any header that is not known
-    to be none; a variable counts by the parts of its name."""
+    to be none; a variable counts by the parts of its name. What is no name of a variable or a file may be the key itself."""
     if below and key != "type":
         return "secret"
     if outer == "headers":
         return "" if key.lower() in _PLAIN_HEADERS else "secret"
     if outer == "env":
         return "secret" if is_secret_variable(key) else ""
-    return "" if key in ("api_key_env", "api_key_file", "api_key_header") else key
+    if key in ("api_key_env", "api_key_file", "api_key_header"):
+        return "secret" if isinstance(inner, list | tuple | Mapping) else ""
+    return key
 
 
 def secrets_of_url(url: str) -> Iterator[str]:
