@@ -10,6 +10,7 @@ Invariant: a response that already is the program, or that continues the prompt,
 """
 
 import ast
+import json
 import re
 import textwrap
 from collections.abc import Iterator, Sequence, Set
@@ -54,6 +55,12 @@ _PASSIVE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast
 _TRANSCRIPT = (">>> ", "$ ", "In [")
 _INDENTED = re.compile(r"(?:^|(?<=\n\n))(?:(?:    |\t)[^\n]*(?:\n|$)|\n(?=    |\t))+")
 """A paragraph of Markdown that is indented: code without a fence."""
+_CUT_MARK = re.compile(r"(?:(?<=```)|(?<=\n))[ \t]*<\|\w*\Z")
+_OBJECT = re.compile(r"\s*(?:```(?:json)?[ \t]*\n)?\s*(\{\s*\".*\})\s*(?:```\s*)?", re.S)
+_CODE_KEYS = frozenset(
+    "code solution program answer completion implementation source source_code final_code python response".split()
+)
+"""Names under which an answer in JSON holds its code."""
 _MAX_STARTS, _MAX_TRIMS, _MAX_PARSED = 60, 24, 4_000_000
 
 
@@ -63,7 +70,7 @@ _STARTS_FILE = re.compile(r"\b(?:runpy|subprocess|Popen|create_subprocess_\w+)\b
 
 def extract(task: Task, response: str) -> str | None:
     """The candidate of a response in the task's language (`fields.language`, Python by default), or None."""
-    text = normalised(response)
+    text = _unwrapped(normalised(response))
     language = languages.canonical(str(task.fields.get("language") or "python"))
     entry_point, prompt = top_level_name(text_field(task, "entry_point"), text), text_field(task, "prompt")
     if language != "python":
@@ -100,8 +107,22 @@ class _Sought:
 
 
 def normalised(response: str) -> str:
-    """The answer in a response: newlines of one kind, no byte-order mark, no thoughts, nothing after an end mark."""
-    return final_text(response.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff"))
+    """The answer in a response: newlines of one kind, no byte-order mark, no thoughts, nothing after an end mark, nor an end mark
+    that is cut off itself."""
+    return _CUT_MARK.sub("", final_text(response.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")))
+
+
+def _unwrapped(text: str) -> str:
+    """The code of an answer that is a JSON object with one, as structured outputs are; any other text as it is."""
+    found = _OBJECT.fullmatch(text)
+    if not found:
+        return text
+    try:
+        values = json.loads(found[1])
+    except ValueError:
+        return text
+    codes = [v for k, v in values.items() if k.lower() in _CODE_KEYS and isinstance(v, str)]
+    return codes[0] if len(codes) == 1 else text
 
 
 def _names_of(tests: object) -> frozenset[str]:

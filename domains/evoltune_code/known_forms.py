@@ -33,8 +33,13 @@ def recognised(tests: Any, entry_point: str) -> tuple[Any, str]:
         tests = {key: value for key, value in tests.items() if value is not None}
         for inputs, outputs in (("inputs", "outputs"), ("input", "output")):
             if inputs in tests and outputs in tests:
-                name = str(tests.get("fn_name") or entry_point)
-                return _pairs(_listed(tests[inputs]), _listed(tests[outputs]), name)
+                pairs = _listed(tests[inputs]), _listed(tests[outputs])
+                called = str(tests.get("fn_name") or "")
+                if called and pairs[0] and all(isinstance(v, str) for values in pairs for v in values):
+                    texts, results = _even(*pairs)
+                    arguments = [[_value(line) for line in text.splitlines() if line.strip()] for text in texts]
+                    return _calls(arguments, [*map(_value, results)], called, wrapped=False)
+                return _pairs(*pairs, called or entry_point)
         return tests, entry_point
     if isinstance(tests, list) and tests and all(isinstance(t, Mapping) and {"input", "output"} <= {*t} for t in tests):
         if any(t.get("testtype") == "functional" for t in tests):
@@ -79,9 +84,22 @@ def _listed(values: Any) -> list[Any]:
     return list(values) if isinstance(values, list | tuple) else [values]
 
 
-def _pairs(inputs: list[Any], outputs: list[Any], name: str) -> tuple[Any, str]:
+def _value(text: str) -> Any:
+    """What a line of arguments or a result says in JSON; any other text is itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _even(inputs: list[Any], outputs: list[Any]) -> tuple[list[Any], list[Any]]:
     if len(inputs) != len(outputs) or not inputs:
         raise UnreadableFormError(f"{len(inputs)} inputs and {len(outputs)} outputs: as many of both are needed")
+    return inputs, outputs
+
+
+def _pairs(inputs: list[Any], outputs: list[Any], name: str) -> tuple[Any, str]:
+    _even(inputs, outputs)
     if name and not all(isinstance(i, str) for i in inputs):
         return _calls([_listed(i) for i in inputs], outputs, name, wrapped=True)
     if not all(isinstance(v, str) or _lines(v) for v in (*inputs, *outputs)):

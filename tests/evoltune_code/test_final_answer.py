@@ -3,6 +3,7 @@
 import contextlib
 import decimal
 import io
+import json
 import sys
 
 import pytest
@@ -197,3 +198,16 @@ def test_includes_and_functions_of_other_blocks_come_along():
     response = "```cpp\n#include <vector>\nusing namespace std;\n```\n```cpp\nint one() { return 1; }\n```\n```cpp\nint inc(int x) { return x + one(); }\n```\n"
     code = extract(Task(instruction="", fields={"entry_point": "inc", "language": "cpp"}), response) or ""
     assert code.index("#include") < code.index("int one") < code.index("int inc")
+
+
+@pytest.mark.parametrize("frame", ["{}", "```json\n{}\n```", "<think>no</think>\n{}\n"])
+def test_the_code_of_an_answer_in_json_counts(frame):
+    for code in (RIGHT, WRONG):
+        wrapped = frame.format(json.dumps({"explanation": "adds", "code": code, "complexity": "O(1)"}))
+        assert holds(wrapped) is (code is RIGHT)
+    assert not holds(frame.format(json.dumps({"code": RIGHT, "solution": WRONG})))
+
+
+@pytest.mark.parametrize("mark", ["<|", "<|im_e", "  <|endoftext"])
+def test_an_end_mark_that_is_cut_off_is_no_code(mark):
+    assert holds(fenced(RIGHT).rstrip() + mark) and holds(RIGHT + mark)

@@ -39,6 +39,8 @@ ROWS = [
     (SQUARE, SQUARE_WRONG, {"tests": json.dumps(BENCH_STDIN)}),
     (TWO_SUM, TWO_SUM_WRONG, {"tests": CALLS}),
     (TWO_SUM, TWO_SUM_WRONG, {"tests": json.dumps(CALLS)}),
+    (TWO_SUM, TWO_SUM_WRONG, {"tests": {"fn_name": "two_sum", "inputs": ["[2, 7]\n9"], "outputs": ["[0, 1]"]}}),
+    ("def inc(x):\n    return ''", "def inc(x):\n    raise ValueError", {"tests": {"fn_name": "inc", "inputs": ["1"], "outputs": [""]}}),
     (TWO_SUM, TWO_SUM_WRONG, {"tests": json.dumps(BENCH), "entry_point": "two_sum"}),
     (TWO_SUM, TWO_SUM_WRONG, {"tests": LEETCODE, "entry_point": "Solution().two_sum"}),
     (TWO_SUM, TWO_SUM_WRONG, {"tests": BY_NAME, "entry_point": "Solution().two_sum"}),
