@@ -41,8 +41,8 @@ def no_secrets_of_other_tests() -> Iterator[None]:
 
 LONGEST = (
     "train/test_ranks.py", "cluster/test_ray_engine.py", "train/test_nodes.py", "train/test_launch.py", "domain_kit/test_example_domain.py", "run/test_publish.py",
-    "test_docs.py", "rl/test_training.py", "reward/test_product.py", "rehearse/test_general_recipes.py", "rehearse/test_code_recipes.py", "teacher/test_http.py",
-    "service/test_row_queue.py", "service/test_client.py", "sandbox/test_attacks.py", "sandbox/test_sharing.py", "evolve/test_kill.py", "domain_kit/test_conformance.py", "cluster/test_slurm.py",
+    "test_docs.py", "rl/test_training.py", "reward/test_product.py", "rehearse/test_general_recipes.py", "rehearse/test_code_recipes.py", "rehearse/test_math_recipes.py", "generate/test_completions.py", "teacher/test_http.py",
+    "service/test_row_queue.py", "sandbox/test_attacks.py", "sandbox/test_sharing.py", "evolve/test_kill.py", "domain_kit/test_conformance.py", "cluster/test_slurm.py",
 )  # fmt: skip
 """Files of half a minute and more. They start first, so that none runs on alone when the other workers have nothing left."""
 
