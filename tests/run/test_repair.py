@@ -101,6 +101,25 @@ def test_what_can_be_read_of_a_damaged_file_is_saved(tmp_path, seed):
         assert all(call["key"] == f"{call['request']['i']:032x}" for call in store.calls())
 
 
+@pytest.mark.parametrize(
+    ("damage", "least"),
+    [
+        (lambda content: bytes(100) + content[100:], 300),
+        (lambda content: content[:200] + random.Random(1).randbytes(3000) + content[3200:], 300),
+        (lambda content: content[: len(content) // 2], 50),
+    ],
+    ids=["no header", "no schema", "cut off"],
+)
+def test_replies_are_saved_from_a_file_without_its_head_or_its_end(tmp_path, damage, least):
+    written(tmp_path, calls=300)
+    (tmp_path / STORE).write_bytes(damage((tmp_path / STORE).read_bytes()))
+    assert problem_of(tmp_path)
+    assert repair(tmp_path).replies >= least and problem_of(tmp_path) == ""
+    assert not list(tmp_path.glob(".repair*"))
+    with Store.read(tmp_path) as store:
+        assert all(call["key"] == f"{call['request']['i']:032x}" for call in store.calls())
+
+
 def test_a_file_that_is_no_database_is_said_and_stays(tmp_path):
     (tmp_path / STORE).write_bytes(b"nothing of the kind" * 1000)
     assert "damaged" in problem_of(tmp_path) or "not a database" in problem_of(tmp_path)

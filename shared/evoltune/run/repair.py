@@ -7,7 +7,9 @@ damaged file stays beside the new one.
 """
 
 import json
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -20,6 +22,10 @@ from evoltune.run.paths import RUN_LOCK, STORE, STORE_LOCK
 from evoltune.run.store import Store, Usage
 
 KEPT_NOTES = ("budget:lost", "budget:wall_s", "budget:servers", "budget:bounded")
+PAGE_BYTES = 4096
+"""SQLite's default, which a store keeps."""
+MOST_LOST = 2_000
+"""Rows one after another that cannot be read, where nothing says how many there were."""
 _COLUMNS = "key, purpose, model, record, request, texts, prompt_tokens, completion_tokens, usd, cut"
 
 
@@ -58,6 +64,8 @@ def repair(folder: Path) -> Salvage:
         with locked(folder, STORE_LOCK):
             calls, unreadable, notes = _read(folder / STORE)
             if not calls:
+                calls, unreadable, notes = _read_with_new_head(folder)
+            if not calls:
                 raise StoreError(
                     f"{folder / STORE}: no reply in it can be read: fetch what was published (`evoltune runs fetch`), or start "
                     "a new run directory"
@@ -94,23 +102,38 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], int, dict[str, Any]]:
     return calls, unreadable, notes
 
 
+def _read_with_new_head(folder: Path) -> tuple[list[dict[str, Any]], int, dict[str, Any]]:
+    """What `_read` gives where the first page is damaged or the file is cut off: that page, which says where the tables begin and
+    how many pages there are, is the same in every new store but for their number."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".repair-", suffix=".tmp") as temporary:
+        Store.open(Path(temporary)).close()
+        copy = Path(temporary) / STORE
+        head = bytearray(copy.read_bytes()[:PAGE_BYTES])
+        shutil.copyfile(folder / STORE, copy)
+        head[28:32] = (copy.stat().st_size // PAGE_BYTES).to_bytes(4, "big")  # www.sqlite.org/fileformat2.html, 1.3
+        with copy.open("r+b") as file:
+            file.write(head)
+        return _read(copy)
+
+
 def _rows(db: sqlite3.Connection) -> Iterator[tuple[Any, ...] | None]:
     """The journal's rows in order; None where one cannot be read."""
     last = 0
     with suppress(sqlite3.DatabaseError):
         last = db.execute("SELECT max(rowid) FROM calls").fetchone()[0] or 0
-    at = 0
+    at = lost = 0
     while True:
         try:
             for rowid, *row in db.execute(f"SELECT rowid, {_COLUMNS} FROM calls WHERE rowid>? ORDER BY rowid", (at,)):
-                at = rowid
+                yield from [None] * lost
+                at, lost = rowid, 0
                 yield tuple(row)
             return
         except sqlite3.DatabaseError:
-            at += 1
-            yield None
-            if at > last:
-                return
+            at, lost = at + 1, lost + 1
+            if at > last and (last or lost > MOST_LOST):
+                break
+    yield from [None] * (lost if last else 1)  # of an end that is cut off nobody knows how long it was
 
 
 def _call(row: tuple[Any, ...]) -> dict[str, Any] | None:
