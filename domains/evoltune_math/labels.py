@@ -23,6 +23,10 @@ _NAMED = re.compile(
     re.I,
 )
 """Before the number of `by Theorem 5`, `see Table 4`, `in [14]`, `https://host/42`."""
+_WORD = re.compile(r"[a-z]+")
+_NAMING = frozenset(_WORD.findall(rf"{_OF_THE_TEXT} {_PLACE} {_EDITION} part stage phase case print http https www"))
+_MARKS = ("-", "[", "(", "©", "© ")
+"""The words and signs without one of which before it no number belongs to a name."""
 _LINE_START = re.compile(r"(?:^|\n)[ \t>#*-]*$")
 _HEADING = re.compile(
     r"(?:^|\n)[ \t>#*-]*(?:step|part|stage|phase|case|question|problem|exercise|example|section) $", re.I
@@ -53,6 +57,12 @@ _CUT = re.compile(
 def is_name(text: str, start: int) -> bool:
     """Whether the number at `start` belongs to the name of a thing: `Theorem 5`, `GPT-4`."""
     before = text[max(0, start - _MAX_BEFORE) : start]
+    if (
+        not before.endswith(_MARKS)
+        and _NAMING.isdisjoint(_WORD.findall(before.lower()))
+        and before.strip(" \t>#*-")[-1:] not in ("", "\n")
+    ):
+        return False
     if before.endswith("-"):
         return _PART_OF_NAME.search(before) is not None and _SIGN_WORD.search(before) is None
     if _LINE_START.search(before) and (mark := _MARKED.match(text, start)):

@@ -175,12 +175,20 @@ FOREIGN = (
     | _MARKS
 )
 """Texts without one of these words are returned at once."""
-_SPACED = re.compile(
-    r"(?<![^\W\d_\x00])(?<![-'’])(?:"
-    + "|".join(re.escape(p).replace("'", "['’]").replace(r"\ ", r"\s+") + _BESIDE.get(p, "") for _, p in _PHRASES)
-    + r")(?![^\W\d_])",
-    re.I,
-)
+
+
+def _starting_with() -> dict[str, re.Pattern[str]]:
+    """First word -> a pattern of the phrases that begin with it, the longest first."""
+    phrases: dict[str, list[str]] = {}
+    for _, phrase in _PHRASES:
+        written = re.escape(phrase).replace("'", "['’]").replace(r"\ ", r"\s+") + _BESIDE.get(phrase, "")
+        phrases.setdefault(_WORD.findall(phrase)[0], []).append(written)
+    return {
+        first: re.compile(rf"(?<![-'’])(?:{'|'.join(written)})(?![^\W\d_])", re.I) for first, written in phrases.items()
+    }
+
+
+_STARTING_WITH = _starting_with()
 _SCRIPTS = re.compile(r"[⺀-鿿豈-﫿가-힣぀-ヿ]")
 _GLUED = re.compile(r"(?<=[⺀-鿿豈-﫿가-힣぀-ヿ])(?<![第年月日時时点分])(?=\d)")
 _JOINED = [
@@ -209,4 +217,10 @@ def in_english(text: str) -> str:
     low = text.lower()
     if FOREIGN.isdisjoint(_WORD.findall(low)) and not any(pair in low for pair in TELLING_PAIRS):
         return text
-    return _SPACED.sub(lambda m: _ENGLISH[" ".join(m[0].lower().replace("’", "'").split())], text)
+    parts, at = [], 0
+    for word in _WORD.finditer(text):
+        phrases = _STARTING_WITH.get(word[0].lower()) if word.start() >= at else None
+        if phrases and (found := phrases.match(text, word.start())):
+            parts += [text[at : word.start()], _ENGLISH[" ".join(found[0].lower().replace("’", "'").split())]]
+            at = found.end()
+    return "".join([*parts, text[at:]])
