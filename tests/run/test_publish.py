@@ -363,6 +363,12 @@ def test_a_damaged_publication_is_repaired_by_publishing_again(place, tmp_path):
     publish(mine, place, repair=True)
     fetch(place, tmp_path / "yours")
     assert tree(tmp_path / "yours") == {"dataset/train.parquet": b"rows" * 1000, "store.sqlite": b"facts"}
+    sha256 = manifest["files"]["store.sqlite"]["sha256"]
+    with filesystem(place) as (fs, root):
+        text = fs.cat_file(f"{root}/manifest.json").decode()
+        fs.pipe_file(f"{root}/manifest.json", text.replace(sha256, sha256[:-1] + "x").encode())
+    publish(mine, place, repair=True)
+    fetch(place, tmp_path / "hers")
     with filesystem(place) as (fs, root):
         fs.pipe_file(f"{root}/manifest.json", b"{")
     with pytest.raises(StoreError, match="--repair"):

@@ -134,7 +134,7 @@ def publish(folder: Path, address: str, *, snapshot: bool = False, repair: bool 
                     _upload(fs, source, target)
         version = digest([FORMAT, files])
         manifest = {"format": FORMAT, "version": version, "before": before["version"] if before else "", "files": files}
-        if before is None or before["version"] != version:
+        if before is None or (before["version"], before["files"]) != (version, files):
             body = json.dumps(manifest, indent=1, sort_keys=True).encode()
             _put_manifest(fs, address, root, body, before["version"] if before else "", etag)
     storage.note_version(folder, address, manifest)
