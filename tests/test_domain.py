@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from evoltune.domain import Domain, load_domain, policy_of, source_hash, to_task
+from evoltune.domain import Domain, check_policy, load_domain, policy_of, source_hash, to_task
 from evoltune.errors import DataError, DomainError
 from evoltune.record import Verdict
 
@@ -102,6 +102,11 @@ def test_a_policy_overlays_the_defaults_and_an_unknown_one_is_refused():
     assert policy_of(TOY, {"units": "ignore"}) == {"units": "ignore"} and policy_of(TOY, {}) == {"units": "agree"}
     with pytest.raises(DomainError, match=r"verify\.policy\.unit: .*did you mean 'units'"):
         policy_of(TOY, {"unit": "ignore"})
+
+
+def test_a_list_that_is_written_as_a_text_is_refused_with_its_form():
+    with pytest.raises(DomainError, match=r"must be a list, as in packages=\['numpy'\]$"):
+        check_policy(load_domain("code"), {"packages": "numpy,pandas"})
 
 
 def test_a_row_becomes_a_task_with_the_columns_of_the_domain():

@@ -400,7 +400,7 @@ def check_policy(domain: Domain, chosen: Mapping[str, Json]) -> None:
     verifier refuses whatever the answer."""
     for key, value in chosen.items():
         if key in domain.policy and (kind := _other_type(domain.policy[key], value)):
-            raise DomainError(f"verify.policy.{key}: {value!r} must be {kind}, like the default {domain.policy[key]!r}")
+            raise DomainError(f"verify.policy.{key}: {value!r} must be {kind}, as in {key}={domain.policy[key]}")
     refused = _refusal(domain, policy_of(domain, chosen)) if chosen else ""
     if refused and refused != _refusal(domain, domain.policy):
         raise DomainError(refused)

@@ -255,7 +255,11 @@ class _Verification:
         if scores.several() or args.k:
             facts["measures"] = entry["measures"]
             lines = [*several.lines(entry["measures"], entry["n"])]
-            lines += [f"  pass@{k}: not given, a problem has only {fewest} answers" for k in args.k if k > fewest]
+            lines += [
+                f"  pass@{k}: not given, a problem has only {fewest} answer{'s' * (fewest != 1)}"
+                for k in args.k
+                if k > fewest
+            ]
         if args.out:
             file = scores_beside(out)
             content = {"model": args.file, "suites": {scores.suite.name: entry}, "environment": environment()}
