@@ -56,7 +56,7 @@ _TRANSCRIPT = (">>> ", "$ ", "In [")
 _INDENTED = re.compile(r"(?:^|(?<=\n\n))(?:(?:    |\t)[^\n]*(?:\n|$)|\n(?=    |\t))+")
 """A paragraph of Markdown that is indented: code without a fence."""
 _CUT_MARK = re.compile(r"(?:(?<=```)|(?<=\n))[ \t]*<\|\w*\Z")
-_OBJECT = re.compile(r"\s*(?:```(?:json)?[ \t]*\n)?\s*(\{\s*\".*\})\s*(?:```\s*)?", re.S)
+_OBJECT = re.compile(r"\s*(?:```(?:json)?[ \t]*\n\s*)?(\{\s*\".*\})\s*(?:```\s*)?", re.S)
 _CODE_KEYS = frozenset(
     "code solution program answer completion implementation source source_code final_code python response".split()
 )

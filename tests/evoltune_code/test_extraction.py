@@ -168,3 +168,10 @@ def test_prose_before_a_bare_function_is_dropped():
     response = "Sure, here it is (with two arguments):\n\ndef solve(a, b):\n    return a + b\n"
     found = extract(Task(instruction="", fields={"entry_point": "solve"}), response)
     assert found is not None and found.startswith("def solve")
+
+
+@pytest.mark.parametrize(
+    "text", [" " * 200_000, "\n" * 200_000, "```json\n" + " " * 200_000, '{"' + " " * 200_000, '{"}' + "} " * 50_000]
+)
+def test_blanks_by_the_thousand_cost_nothing(text):
+    assert extract(Task(instruction="", fields={"entry_point": "solve"}), text) in (None, text.strip(), "")
