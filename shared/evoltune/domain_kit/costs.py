@@ -44,7 +44,9 @@ def costs(laws: Laws, right: Sequence[tuple[Task, str, str]], tasks: Sequence[Ta
     task, candidate = (right[0][0], right[0][2]) if right else (tasks[0], "")
     numbers = [f"{7 * i + 1000003}{' words' * (i % 3)}" for i in range(MANY)]
     like = [re.sub(r"\d+", str(7 * i + 1000003), candidate) for i in range(MANY)]
-    yield from _kept(laws, task, place, [numbers, like] if like[0] != like[1] else [numbers])
+    yield from _kept(
+        laws, task, place, [numbers, like] if like[0] != like[1] and not laws.first.jobs.seconds else [numbers]
+    )
 
 
 def _long(right: Sequence[tuple[Task, str, str]], tasks: Sequence[Task]) -> list[tuple[Task, str]]:

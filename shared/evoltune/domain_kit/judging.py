@@ -317,7 +317,7 @@ class Laws:
         some = judged.right[:6]
         tries += [(task, f"{text}\n\n{other}") for (task, text, _), (_, other, _) in pairwise(some)]
         tries += [(task, text) for task in tasks[:3] for text in UNRELATED]
-        tries += [(task, text) for task in tasks[:1] for text in SHORT_HOSTILE]
+        tries += [(task, text) for task in tasks[:1] for text in SHORT_HOSTILE if self.second.hidden]
         until = self.time.until()
         first, used = self._all(self.first, tries, until)
         second, _ = self._all(
