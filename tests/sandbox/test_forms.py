@@ -44,6 +44,14 @@ def test_a_wrong_program_fails_each_form_of_tests(one, tests):
     assert one(ADD, tests).status == "fail"
 
 
+@pytest.mark.parametrize(
+    ("program", "named"), [("y = 'a' + 1\n", "loading raised TypeError"), ("def f(:\n", "syntax error")]
+)
+def test_what_ends_the_loading_of_a_program_is_named(one, program, named):
+    verdict = one("x = 1\n" + program, CHECK)
+    assert verdict.status == "fail" and verdict.reason.startswith(f"{named} on line 2: ")
+
+
 def test_a_failing_assert_is_named_with_what_the_program_gave(one):
     verdict = one(ADD, CHECK.replace("3", "4"))
     assert "assert candidate(1, 2) == 4" in verdict.evidence["test"]

@@ -54,6 +54,8 @@ def test_changes_of_mappings_are_undone(patch):
     change.setitem(mapping, "new", 6)
     change.delitem(mapping, "gone")
     change.delitem(mapping, "never there", raising=False)
+    with pytest.raises(KeyError):
+        change.delitem(mapping, "never there")
     assert mapping == {"kept": 5, "new": 6}
     undo()
     assert mapping == {"kept": 1, "gone": 2}
