@@ -42,7 +42,7 @@ test: check tests
 # anew: 1.7 s of processor time, instead of 0.6 s, for what `evoltune run` imports.
 tests: $(VENV)/.test
 	$(BIN)/python -m compileall -q shared domains examples
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25 -m "not slow"
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 25 -m "not slow"
 
 # What needs no torch, on the other supported Pythons that are at hand.
 pythons:
