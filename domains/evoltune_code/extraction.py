@@ -10,7 +10,6 @@ Invariant: a response that already is the program, or that continues the prompt,
 """
 
 import ast
-import json
 import re
 import textwrap
 from collections.abc import Iterator, Sequence, Set
@@ -19,7 +18,7 @@ from functools import lru_cache
 
 from evoltune.record import Task
 from evoltune.sandbox import languages
-from evoltune.text.responses import final_text
+from evoltune.text.responses import final_text, json_object
 from evoltune_code import foreign_extraction
 from evoltune_code.assembly import assemble, text_field
 from evoltune_code.fences import Block, blocks, opened_by_prompt, outside
@@ -56,7 +55,6 @@ _TRANSCRIPT = (">>> ", "$ ", "In [")
 _INDENTED = re.compile(r"(?:^|(?<=\n\n))(?:(?:    |\t)[^\n]*(?:\n|$)|\n(?=    |\t))+")
 """A paragraph of Markdown that is indented: code without a fence."""
 _CUT_MARK = re.compile(r"(?:(?<=```)|(?<=\n))[ \t]*<\|\w*\Z")
-_OBJECT = re.compile(r"\s*(?:```(?:json)?[ \t]*\n\s*)?(\{\s*\".*\})\s*(?:```\s*)?", re.S)
 _CODE_KEYS = frozenset(
     "code solution program answer completion implementation source source_code final_code python response".split()
 )
@@ -114,14 +112,7 @@ def normalised(response: str) -> str:
 
 def _unwrapped(text: str) -> str:
     """The code of an answer that is a JSON object with one, as structured outputs are; any other text as it is."""
-    found = _OBJECT.fullmatch(text)
-    if not found:
-        return text
-    try:
-        values = json.loads(found[1])
-    except ValueError:
-        return text
-    codes = [v for k, v in values.items() if k.lower() in _CODE_KEYS and isinstance(v, str)]
+    codes = [v for k, v in (json_object(text) or {}).items() if k.lower() in _CODE_KEYS and isinstance(v, str)]
     return codes[0] if len(codes) == 1 else text
 
 

@@ -4,10 +4,10 @@ to its number.
 boxed("$-\\\\boxed{5}$")  ->  Found("-5", "boxed");      boxed("\\\\boxed{2} and \\\\boxed{3}")  ->  Found("2, 3", "boxed")
 """
 
-import json
 import re
 from dataclasses import dataclass
 
+from evoltune.text.responses import json_object
 from evoltune_math.answers.reading.cleanup import closing_brace
 from evoltune_math.claims import NOTHING, claim
 from evoltune_math.formulas import part_of, without_boxes
@@ -27,7 +27,6 @@ _TAGS = (
     ("<final_answer>", "</final_answer>"),
     ("<|begin_of_box|>", "<|end_of_box|>"),
 )  # the second: GLM's
-_OBJECT = re.compile(r"\s*(?:```\w{0,10}\s*)?(\{\s*\".{1,20000}\})\s*(?:```)?\s*", re.S)
 _BETWEEN_TAGS = re.compile(r"\s*(?:[,;]|[,;]?\s*(?:and/or|and|or))\s*", re.I)
 MAX_GAP = 90  # characters between two boxes that belong together
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(\{)?")
@@ -123,17 +122,12 @@ def tagged(text: str) -> Found | None:
 
 def structured(text: str) -> Found | None:
     """The answer of structured output, a JSON object alone or in a fence: `{"reasoning": "...", "answer": 42}`."""
-    found = _OBJECT.fullmatch(text)
-    if found is None:
-        return None
-    try:
-        fields = json.loads(found[1])
-    except ValueError:
-        return None
-    values = {re.sub(r"[\W_]", "", str(key).lower()): value for key, value in fields.items()}
+    fields = json_object(text, number=str) or {}
+    values = {re.sub(r"[\W_]", "", key.lower()): value for key, value in fields.items()}
     answer = values.get("finalanswer", values.get("answer"))
-    is_one = isinstance(answer, str | int | float) and str(answer).strip()
-    return Found(json.dumps(answer) if not isinstance(answer, str) else answer.strip(), "tagged") if is_one else None
+    if not isinstance(answer, str | bool) or not (written := str(answer).strip()):
+        return None
+    return Found(written, "tagged")
 
 
 def last_box(text: str) -> int:

@@ -10,7 +10,7 @@ import re
 _MAX_BEFORE = 60
 
 _OF_THE_TEXT = r"(?:theorem|lemma|corollary|proposition|definition|axiom|postulate|equation|formula|identity|figure|fig\.?|appendix|eq\.?)"
-_PLACE = r"(?:table|chapter|section|exercise|problem|question|example|step|page|part|line|item|method|rule|property|note|case|remark|method)"
+_PLACE = r"(?:table|chapter|section|exercise|problem|question|example|step|page|part|line|item|method|rule|property|note|case|remark)"
 _POINTING = (
     r"(?:see|cf\.?|recall|check|consult|apply|applying|using|use|used|by|via|per|from|refer(?:ring)? to|according to|follows from"
     r"|as (?:shown|seen|stated|explained|given|derived|found) (?:in|on|by|at)"
@@ -48,7 +48,7 @@ _UNFINISHED = re.compile(
 )
 """`Multiply 7 by 6`, `the sum of the first 5 primes`, `the number of sides, 6, plus one`, `Suppose there are 12`."""
 _CUT = re.compile(
-    r"(?:[-+×*/=,]|\\(?:times|cdot|frac)|\s(?:and|or|but|the|an|of|to|by|from|with|for|which|who|is|are|was|were|has|have|his|their|its|our|your|my|because|if|when|plus|minus|than|we have that))\s*$",
+    r"(?:[-+×/=,]|(?<=\s)\*|\\(?:times|cdot|frac)|\s(?:and|or|but|the|an|of|to|by|from|with|for|which|who|is|are|was|were|has|have|his|their|its|our|your|my|because|if|when|plus|minus|than|we have that))\s*$",
     re.I,
 )
 """The end of a text that stops in the middle of a sentence: a limit on tokens cut it."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evoltune.text.responses import final_text, without_frame
+from evoltune.text.responses import final_text, json_object, without_frame
 
 MARKS = (
     "<|im_end|>", "<|eot_id|>", "</s>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<｜end▁of▁sentence｜>", "<|EOT|>", "<|file_sep|>",
@@ -119,3 +119,17 @@ def test_marks_of_its_own_turn_are_taken_off_a_text(text, kept):
 @given(PLAIN)
 def test_a_text_without_marks_keeps_its_white_space(text):
     assert without_frame(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ('{"code": "x = 1", "n": 0.10}', {"code": "x = 1", "n": "0.10"}),
+        ('```json\n{"n": 1e400}\n```\n', {"n": "1e400"}),
+        ('so {"n": 1}', None),
+        ("{1, 2}", None),
+        ('{"n": ' + "[" * 9_000 + "]" * 9_000 + "}", None),
+    ],
+)
+def test_structured_output_is_one_object_alone_or_in_a_fence(text, fields):
+    assert json_object(text, number=str) == fields

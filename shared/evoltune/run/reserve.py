@@ -103,7 +103,7 @@ class Unsaved:
         for line in path.read_bytes().partition(b"\0")[0].split(b"\n"):
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 break
             if _is_of(row, _NOTE):
                 self.notes[row[0]] = row[1]

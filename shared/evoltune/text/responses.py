@@ -10,7 +10,9 @@ Invariant: a text without such marks comes back unchanged. Marks inside a string
 about chat templates contain them too.
 """
 
+import json
 import re
+from typing import Any
 
 from evoltune.text.reasoning import is_unfinished, split_reasoning
 
@@ -43,6 +45,21 @@ def final_text(response: str) -> str:
     if is_unfinished(text):
         return ""
     return _up_to_end_mark(split_reasoning(text)[0])
+
+
+def json_object(text: str, *, number: type | None = None) -> dict[str, Any] | None:
+    """The fields of structured output: a text that is one JSON object, alone or in a fence. `number`: what numbers become (str:
+    as they are written)."""
+    inside = text.strip()
+    if inside.startswith("```"):
+        inside = inside.partition("\n")[2].removesuffix("```").rstrip()
+    if not (inside.startswith("{") and inside.endswith("}")):
+        return None
+    try:
+        fields: dict[str, Any] = json.loads(inside, parse_int=number, parse_float=number, parse_constant=number)
+    except (ValueError, RecursionError):
+        return None
+    return fields
 
 
 def without_frame(text: str) -> str:
