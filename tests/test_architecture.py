@@ -25,6 +25,7 @@ HEAVY = {
 BELOW: dict[str, set[str]] = {
     "errors": set(),
     "author_calls": {"errors"},
+    "awake": set(),
     "interrupts": set(),
     "heavy_imports": set(),
     "orphans": {"heavy_imports"},

@@ -4,6 +4,7 @@ end_with_parent(pid)                   # in a child: a thread that ends this pro
 command = module_with_parent("a.b")    # a command that calls the main() of a module in such a child
 command = tethered(["torchrun", ...])  # a command that ends, with all its descendants, when this process is gone
 code = run_tethered(["bash", FILE])    # the same, waited for
+is_suspended(pid)                      # whether a process or one below it was stopped by a signal, and not yet continued
 
 A parent-death signal would do for one child. It follows the thread that forked, and does not reach the ranks that torchrun
 or deepspeed start in sessions of their own.
@@ -96,6 +97,23 @@ def main() -> int:
     return code if code >= 0 else 128 - code
 
 
+def is_suspended(root: int) -> bool:
+    """Whether a process or one of its descendants stands still by SIGSTOP, Ctrl-Z or a debugger: it is not to blame for that."""
+    return any(_state(pid) in ("T", "t") for pid in (root, *_descendants(root)))
+
+
+def _state(pid: int) -> str:
+    try:
+        return _fields_of(Path(f"/proc/{pid}/stat"))[0]
+    except (OSError, IndexError):
+        return ""
+
+
+def _fields_of(stat: Path) -> list[str]:
+    """State, parent and so on: what stands behind the name, which may hold anything."""
+    return stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+
+
 def _become_subreaper() -> None:
     """Descendants whose parents died become children of this process, so that it still finds them."""
     import ctypes
@@ -119,7 +137,7 @@ def _descendants(root: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, ValueError, IndexError):
-            state, parent = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:2]
+            state, parent = _fields_of(stat)[:2]
             if state != "Z":
                 children.setdefault(int(parent), []).append(int(stat.parent.name))
     found, waiting = [], [root]

@@ -14,6 +14,7 @@ from evoltune.run.lock import locked
 from evoltune.run.paths import STORE, STORE_LOCK
 from evoltune.run.repair import problem_of, repair
 from evoltune.run.store import Step, Store, Usage
+from evoltune.run.tables import columns
 
 EVOLVE = Step(name="evolve", version="1")
 VERIFY = Step(name="verify", version="1", before=EVOLVE)
@@ -75,6 +76,43 @@ def test_rows_that_were_lost_or_changed_from_outside_are_named(tmp_path, stateme
     assert saved.damaged.is_file() and problem_of(tmp_path) == ""
     with Store.read(tmp_path) as store:
         assert len(list(store.calls())) == saved.replies >= 20 and store.noted("budget:lost")["calls"] == 2
+
+
+TABLES = ("meta", "records", "answers", "evidence", "verdicts", "decisions", "calls")
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_column_that_was_renamed_is_a_damage_and_costs_no_reply(tmp_path, table):
+    """Any column of any table: none of them may be taken for a table of version 0.1, or for a full disk."""
+    written(tmp_path)
+    with closing(sqlite3.connect(tmp_path / STORE)) as db:
+        names = columns(db, table)
+    for name in names:
+        changed(tmp_path, f"ALTER TABLE {table} RENAME COLUMN {name} TO renamed")
+        assert f"damaged ({table}: its columns are " in problem_of(tmp_path), name
+        changed(tmp_path, f"ALTER TABLE {table} RENAME COLUMN renamed TO {name}")
+        assert problem_of(tmp_path) == ""
+    changed(tmp_path, f"ALTER TABLE {table} RENAME COLUMN {names[-1]} TO renamed")
+    saved = repair(tmp_path)
+    assert (saved.replies, saved.unreadable, problem_of(tmp_path)) == (40, 0, "")
+    with Store.read(tmp_path) as store:
+        assert all(call["key"] == f"{call['request']['i']:032x}" for call in store.calls())
+        assert store.noted("budget:lost")["calls"] == 2
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_without_its_primary_key_is_a_damage(tmp_path, table):
+    """Rows that are there already would be added again."""
+    changed(written(tmp_path), f"CREATE TABLE kept AS SELECT * FROM {table}")
+    changed(tmp_path, f"DROP TABLE {table}")
+    changed(tmp_path, f"ALTER TABLE kept RENAME TO {table}")
+    assert f"damaged ({table}: " in problem_of(tmp_path)
+
+
+def test_a_reader_names_a_renamed_column_as_damage(tmp_path):
+    changed(written(tmp_path), "ALTER TABLE calls RENAME COLUMN usd TO euros")
+    with Store.read(tmp_path) as store, pytest.raises(StoreError, match=r"damaged \(no such column: usd\): .*--repair"):
+        store.spent()
 
 
 def test_notes_that_are_gone_are_a_damage_beside_rows(tmp_path):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 
 import msgspec
 import pytest
@@ -26,6 +28,24 @@ def test_a_rank_that_hangs_ends_itself_with_stacks_and_a_reason(job_in, tmp_path
     assert done.returncode == 75
     assert "most recent call first" in done.stderr
     assert "no progress for 0.5 s after 'step 4'" in json.loads((tmp_path / "error-0.json").read_text())["message"]
+
+
+def test_a_rank_that_was_suspended_goes_on(job_in, tmp_path):
+    """It works for a third of the limit between two reports, and in the midst of that stands still for twice the limit."""
+    write_job(job_in(tmp_path, "compute.hang_timeout_s=2"))
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom evoltune.train.job import Watchdog, read_job\n"
+        "dog = Watchdog(read_job(Path(sys.argv[1]))); dog.start()\n"
+        "for step in range(3):\n"
+        "    dog.beat(f'step {step}'); print(step, flush=True); end = time.process_time() + 0.7\n"
+        "    while time.process_time() < end: pass\n"
+    )
+    rank = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "job.json")], stdout=subprocess.PIPE, text=True)
+    assert rank.stdout and rank.stdout.readline() == "0\n"
+    rank.send_signal(signal.SIGSTOP)
+    time.sleep(4)
+    rank.send_signal(signal.SIGCONT)
+    assert (rank.communicate(timeout=60)[0], rank.returncode) == ("1\n2\n", 0)
 
 
 def job_of(recipe, rows, out):

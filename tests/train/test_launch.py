@@ -124,6 +124,23 @@ def test_a_clock_that_steps_does_not_end_a_healthy_job(tmp_path):
     assert run_trainer(["sh", "-c", script], os.environ, tmp_path, hang_timeout_s=0) == 7
 
 
+def test_a_suspended_job_is_not_a_silent_one(tmp_path):
+    """Twice the limit it stands still, then it goes on as if nothing had been."""
+    script = f"(sleep 4; kill -CONT $$) & kill -STOP $$; sleep 0.3; echo step 1 > {tmp_path / 'heartbeat'}; exit 7"
+    assert run_trainer(["sh", "-c", script], os.environ, tmp_path, hang_timeout_s=-29) == 7  # limit: 2 s
+
+
+def test_a_driver_that_stood_still_does_not_blame_the_job(tmp_path):
+    """Nothing was silent: this process did not look, as on a laptop that was asleep."""
+    code = (
+        "import os, sys, threading\nfrom pathlib import Path\nfrom evoltune.train.launch import run_trainer\n"
+        "command = ['sh', '-c', f'sleep 0.5; kill -STOP {os.getpid()}; sleep 5; kill -CONT {os.getpid()}; sleep 0.4; exit 7']\n"
+        "sys.exit(run_trainer(command, os.environ, Path(sys.argv[1]), -28.5))  # limit: 3 s\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 7, done.stderr
+
+
 @pytest.mark.slow  # in short: tests/run/test_kills.py, and the test of SIGTERM above
 def test_a_killed_drivers_trainer_ends_and_the_same_command_continues(
     trained, fine_tune, driver, overrides, losses, tiny_rows, tmp_path

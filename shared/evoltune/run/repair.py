@@ -10,7 +10,7 @@ import json
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +20,16 @@ from evoltune.errors import DataError, StoreError
 from evoltune.run.lock import locked
 from evoltune.run.paths import RUN_LOCK, STORE, STORE_LOCK
 from evoltune.run.store import Store, Usage
+from evoltune.run.tables import columns
 
 KEPT_NOTES = ("budget:lost", "budget:wall_s", "budget:servers", "budget:bounded")
 PAGE_BYTES = 4096
 """SQLite's default, which a store keeps."""
 MOST_LOST = 2_000
 """Rows one after another that cannot be read, where nothing says how many there were."""
-_COLUMNS = "key, purpose, model, record, request, texts, prompt_tokens, completion_tokens, usd, cut"
+_COLUMNS = (
+    "key", "purpose", "model", "record", "request", "texts", "prompt_tokens", "completion_tokens", "usd", "cut",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +98,11 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], int, dict[str, Any]]:
                 unreadable += 1
             else:
                 calls.append(call)
-        for key in KEPT_NOTES:
+        key, value = _named(db, "meta", ("key", "value"))
+        for kept in KEPT_NOTES:
             with suppress(sqlite3.DatabaseError, ValueError, TypeError):
-                if found := db.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone():
-                    notes[key] = json.loads(found[0])
+                if found := db.execute(f"SELECT {value} FROM meta WHERE {key}=?", (kept,)).fetchone():
+                    notes[kept] = json.loads(found[0])
     return calls, unreadable, notes
 
 
@@ -122,9 +126,10 @@ def _rows(db: sqlite3.Connection) -> Iterator[tuple[Any, ...] | None]:
     with suppress(sqlite3.DatabaseError):
         last = db.execute("SELECT max(rowid) FROM calls").fetchone()[0] or 0
     at = lost = 0
+    query = f"SELECT rowid, {', '.join(_named(db, 'calls', _COLUMNS))} FROM calls WHERE rowid>? ORDER BY rowid"
     while True:
         try:
-            for rowid, *row in db.execute(f"SELECT rowid, {_COLUMNS} FROM calls WHERE rowid>? ORDER BY rowid", (at,)):
+            for rowid, *row in db.execute(query, (at,)):
                 yield from [None] * lost
                 at, lost = rowid, 0
                 yield tuple(row)
@@ -134,6 +139,16 @@ def _rows(db: sqlite3.Connection) -> Iterator[tuple[Any, ...] | None]:
             if at > last and (last or lost > MOST_LOST):
                 break
     yield from [None] * (lost if last else 1)  # of an end that is cut off nobody knows how long it was
+
+
+def _named(db: sqlite3.Connection, table: str, names: Sequence[str]) -> list[str]:
+    """The columns' names in that table, by their place where one of them was renamed."""
+    found: list[str] = []
+    with suppress(sqlite3.DatabaseError):
+        found = columns(db, table)
+    if len(found) != len(names) or {*names} == {*found}:
+        return [*names]
+    return ['"' + name.replace('"', '""') + '"' for name in found]
 
 
 def _call(row: tuple[Any, ...]) -> dict[str, Any] | None:

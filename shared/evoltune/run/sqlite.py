@@ -15,6 +15,9 @@ from evoltune.run.paths import STORE
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 """Full disks: the second is what the index of the write-ahead log meets."""
 
+_CHANGED = "no such column"
+"""What SQLite says of a table that was changed from outside: our queries name no column that a store lacks."""
+
 
 class Rows:
     """The rows of a query. A damaged page is a StoreError also when it is met after the first rows."""
@@ -54,6 +57,8 @@ class sqlite_errors:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, sqlite3.DatabaseError):
+            if str(error).startswith(_CHANGED):
+                raise damaged(self._folder, str(error)) from error
             path, todo = self._folder / STORE, "check disk space, rights and the file, then run again"
             if getattr(error, "sqlite_errorcode", None) in _NO_ROOM:
                 todo = f"free some space there, or {elsewhere(path)}, then run again"

@@ -128,6 +128,8 @@ class Store:
                 found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
                 if found != "ok":
                     raise damaged(folder, found)
+                if wrong := tables.wrong_columns(db):
+                    raise damaged(folder, wrong)
                 tables.create(db)
                 sums, wrong = digests.load(db)
                 if wrong:

@@ -1,5 +1,6 @@
 """The tables of a run store, and how those of version 0.1 become today's.
 
+wrong_columns(db)   # "" where every table that is there has today's columns, or those of version 0.1
 create(db)          # for a writer: what is missing is made, what is old is changed, in one transaction
 show_as_today(db)   # for a reader: old tables look like today's
 """
@@ -7,6 +8,7 @@ show_as_today(db)   # for a reader: old tables look like today's
 import os
 import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -31,14 +33,39 @@ _OLD_FACTS = {"answers": ("i", "model", "text"), "evidence": ("body",)}
 """The tables that did not say which step made a fact: it counts as made by each step that drew the record."""
 
 
+def columns(db: sqlite3.Connection, table: str) -> list[str]:
+    """The columns' names in their order; none where there is no such table."""
+    return [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+
+
+def wrong_columns(db: sqlite3.Connection) -> str:
+    """What of a database that was written from outside does not fit: a table whose columns or primary key are not those that
+    `create` gives it. "" where there is none."""
+    old = _old_facts(db)
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        fresh.executescript(TABLES)
+        for (table,) in fresh.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall():
+            expected, found = _form(fresh, table), _form(db, table)
+            if found and found != expected and table not in old:
+                return (
+                    f"{table}: its columns are {', '.join(columns(db, table))}, not {', '.join(columns(fresh, table))}"
+                )
+    return ""
+
+
+def _form(db: sqlite3.Connection, table: str) -> list[tuple[str, int]]:
+    """(name, place in the primary key) of each column."""
+    return [(row[1], row[5]) for row in db.execute(f"PRAGMA table_info({table})")]
+
+
 def create(db: sqlite3.Connection) -> None:
     """Makes the tables that are missing, and changes those of version 0.1."""
     changes = ["BEGIN IMMEDIATE"]
     old = _old_facts(db)
     changes += [f"ALTER TABLE {table} RENAME TO old_{table}" for table in old]
     changes += TABLES.strip().rstrip(";").split(";\n")
-    for table, columns in old.items():
-        changes += [f"INSERT INTO {table} {_facts(f'old_{table}', columns)}", f"DROP TABLE old_{table}"]
+    for table, rest in old.items():
+        changes += [f"INSERT INTO {table} {_facts(f'old_{table}', rest)}", f"DROP TABLE old_{table}"]
     try:
         for change in changes:
             db.execute(change)
@@ -72,17 +99,16 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
 
 def show_as_today(db: sqlite3.Connection) -> None:
     """Lets queries read the tables of version 0.1 in a database that may not be written."""
-    for table, columns in _old_facts(db).items():
-        facts = _facts(f"main.{table}", columns).replace(" FROM", ", f.rowid FROM", 1)
-        db.execute(f"CREATE TEMP VIEW {table}(record, step, {', '.join(columns)}, rowid) AS {facts}")
+    for table, rest in _old_facts(db).items():
+        facts = _facts(f"main.{table}", rest).replace(" FROM", ", f.rowid FROM", 1)
+        db.execute(f"CREATE TEMP VIEW {table}(record, step, {', '.join(rest)}, rowid) AS {facts}")
 
 
 def _old_facts(db: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
-    names = {table: [row[1] for row in db.execute(f"PRAGMA table_info({table})")] for table in _OLD_FACTS}
-    return {table: columns for table, columns in _OLD_FACTS.items() if names[table] and "step" not in names[table]}
+    return {table: rest for table, rest in _OLD_FACTS.items() if columns(db, table) == ["record", *rest]}
 
 
-def _facts(table: str, columns: tuple[str, ...]) -> str:
-    rest = ", ".join(f"f.{name}" for name in columns)
+def _facts(table: str, names: tuple[str, ...]) -> str:
+    rest = ", ".join(f"f.{name}" for name in names)
     made_by = "JOIN decisions d ON d.record=f.record WHERE d.step LIKE 'evolve@%'"
     return f"SELECT f.record, d.step, {rest} FROM {table} f {made_by}"

@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from evoltune import errors
+from evoltune.awake import AwakeTime
 from evoltune.errors import EvoltuneError, MissingExtraError, RecipeError, TrainingError
 from evoltune.recipe import Recipe
 from evoltune.record import digest
@@ -265,26 +266,30 @@ def read_error(job: Job) -> EvoltuneError | None:
 class Watchdog(threading.Thread):
     """Ends this rank, with its stack traces and a clear error, if it makes no progress for `compute.hang_timeout_s`.
 
-    It starts before anything that can wait (rendezvous, loading, compilation). SIGUSR1 prints the stack traces at any
-    time.
+    It starts before anything that can wait (rendezvous, loading, compilation). Time in which the process stood still (a
+    suspended job, a paused machine) does not count. SIGUSR1 prints the stack traces at any time.
     """
 
     def __init__(self, job: Job) -> None:
         super().__init__(daemon=True, name="watchdog")
         self._job, self._limit = job, job.recipe.compute.hang_timeout_s
         self._rank = int(os.environ.get("RANK", "0"))
-        self._last, self._event = time.monotonic(), "start"
+        self._beats, self._event = 0, "start"
         faulthandler.register(signal.SIGUSR1, all_threads=True)
 
     def beat(self, event: str) -> None:
         """Reports progress; `event` says what was done, such as `step 4`."""
-        self._last, self._event = time.monotonic(), event
+        self._beats, self._event = self._beats + 1, event
         if leads_node(self._job):
             (self._job.own / HEARTBEAT).write_text(f"{event}\n", encoding="utf-8")
 
     def run(self) -> None:
-        while time.monotonic() - self._last <= self._limit:
-            time.sleep(min(1.0, self._limit / 4))
+        tick_s = min(1.0, self._limit / 4)
+        seen, silent = self._beats, AwakeTime(tick_s)
+        while silent.seconds() <= self._limit:
+            time.sleep(tick_s)
+            if self._beats != seen:
+                seen, silent = self._beats, AwakeTime(tick_s)
         faulthandler.dump_traceback(file=sys.stderr)
         error = TrainingError(
             f"rank {self._rank} made no progress for {self._limit:g} s after {self._event!r}: another rank is lost or a collective "

@@ -22,11 +22,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from evoltune.awake import AwakeTime
 from evoltune.cluster.variables import chosen_variables
 from evoltune.curate.certificate import certificate_path, require_certificate
 from evoltune.errors import EvoltuneError, TrainingError
 from evoltune.models.locate import ModelRef, download_model
-from evoltune.orphans import tethered
+from evoltune.orphans import is_suspended, tethered
 from evoltune.recipe import Recipe
 from evoltune.rows.files import read_json, write_file
 from evoltune.run.lock import locked
@@ -52,6 +53,9 @@ from evoltune.train.step_checkpoints import ScoreCheckpoint, check_selection, ch
 INTERRUPTED = 130  # exit code
 NO_ROOM_BYTES = 2**20
 """A disk with less is full: something that was too large has been removed again."""
+LOOKS = 20
+"""How often within the limit of a silent trainer it is seen whether it was suspended."""
+_POLL_S = 0.2
 _START = "start"
 """In the heartbeat until a rank has loaded the model."""
 
@@ -231,8 +235,8 @@ def run_trainer(
 ) -> int:
     """Returns the command's exit code. `waits_for`: the nodes without which the ranks cannot begin, said every minute.
 
-    Raises TrainingError if `folder/heartbeat` did not change for twice `hang_timeout_s` and a minute, by a clock that stands
-    still while the machine sleeps. The ranks end themselves at `hang_timeout_s`, so that an elastic job restarts; this limit
+    Raises TrainingError if `folder/heartbeat` did not change for twice `hang_timeout_s` and a minute, in which neither this
+    process nor the trainer stood still (a suspended job, a machine asleep). The ranks end themselves at `hang_timeout_s`, so that an elastic job restarts; this limit
     is for ranks that cannot. The command ends when this process is gone, however it ended.
     """
     (folder / STOP).unlink(missing_ok=True)
@@ -253,22 +257,26 @@ def _has_begun(folder: Path) -> bool:
 
 def _wait(process: subprocess.Popen[bytes], folder: Path, limit_s: float, waits_for: str) -> int:
     """The exit code. Raises TrainingError when the heartbeat stands still for longer than the limit."""
-    beat, changed_at = 0, time.monotonic()
-    say_at = changed_at + SAY_EVERY_S if waits_for else math.inf
+    beat, silent, looked = 0, AwakeTime(_POLL_S), 0.0
+    say_at = time.monotonic() + SAY_EVERY_S if waits_for else math.inf
     while (code := _poll(process)) is None:
         now, last_beat = time.monotonic(), (folder / HEARTBEAT).stat().st_mtime_ns
         if last_beat != beat:
-            beat, changed_at = last_beat, now
+            beat, silent, looked = last_beat, AwakeTime(_POLL_S), 0.0
         if waits_for and (folder / STOP).exists() and not _has_begun(folder):
             _end_group(process)  # no rank could see the file, and there is nothing to save
         if now >= say_at:
             say_at = math.inf if _has_begun(folder) else now + SAY_EVERY_S
             if say_at < math.inf:
                 print(f"  train: waits for {waits_for}, or for them to load the model", file=sys.stderr, flush=True)
-        if (silent := now - changed_at) > limit_s:
+        if (waited := silent.seconds()) - looked > limit_s / LOOKS:
+            looked = waited
+            if is_suspended(process.pid):
+                silent, waited, looked = AwakeTime(_POLL_S), 0.0, 0.0
+        if waited > limit_s:
             last = (folder / HEARTBEAT).read_text(encoding="utf-8").strip()
             raise TrainingError(
-                f"the trainer showed no progress for {silent:.0f} s (last: {last}) and was ended: run the same command "
+                f"the trainer showed no progress for {waited:.0f} s (last: {last}) and was ended: run the same command "
                 "again to continue from the last checkpoint; compute.hang_timeout_s sets the limit"
             )
     return code
@@ -276,7 +284,7 @@ def _wait(process: subprocess.Popen[bytes], folder: Path, limit_s: float, waits_
 
 def _poll(process: subprocess.Popen[bytes]) -> int | None:
     try:
-        return process.wait(0.2)
+        return process.wait(_POLL_S)
     except subprocess.TimeoutExpired:
         return None
 
