@@ -1,8 +1,9 @@
 """From a model's response to the candidate: the code in it, or None when there is none.
 
-Reads fenced blocks, bare code, code with prose around it, and raw completions of a prompt. The final answer counts, not the
-longest block: the last block that defines what is tested (the entry point, else the names that the tests use), joined with what
-it needs of the others; where nothing is called, the last program that reads its input, else the last that compiles.
+Reads fenced blocks, bare code, code with prose around it, raw completions of a prompt, and what other containers hold
+(containers.py). The final answer counts, not the longest block: the last block that defines what is tested (the entry point, else
+the names that the tests use), joined with what it needs of the others; where nothing is called, the last program that reads its
+input, else the last that compiles.
 
     extract(Task(instruction="...", fields={"entry_point": "f"}), "Sure:\\n```python\\ndef f(): return 1\\n```")
 
@@ -15,12 +16,14 @@ import textwrap
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from evoltune.record import Task
 from evoltune.sandbox import languages
 from evoltune.text.responses import final_text, json_object
 from evoltune_code import foreign_extraction
 from evoltune_code.assembly import assemble, text_field
+from evoltune_code.containers import contained
 from evoltune_code.fences import Block, blocks, opened_by_prompt, outside
 from evoltune_code.joining import joined
 from evoltune_code.known_forms import top_level_name
@@ -59,6 +62,11 @@ _CODE_KEYS = frozenset(
     "code solution program answer completion implementation source source_code final_code python response".split()
 )
 """Names under which an answer in JSON holds its code."""
+_TOOL_MARK = re.compile(r"(?<![\"'`\\])<\|python_tag\|>(?![\"'`\\])")
+_CONTAINER = re.compile(
+    r"</(?:pre|code)\s*>|^[> \t]*(?:>>>|In \[\d*\]:)|<\|python_tag\||\"cells\"|^@@ -0,0 ", re.M | re.I
+)
+"""What shows that a candidate is still the source of a container."""
 _MAX_STARTS, _MAX_TRIMS, _MAX_PARSED = 60, 24, 4_000_000
 
 
@@ -70,11 +78,13 @@ def extract(task: Task, response: str) -> str | None:
     """The candidate of a response in the task's language (`fields.language`, Python by default), or None."""
     text = _unwrapped(normalised(response))
     language = languages.canonical(str(task.fields.get("language") or "python"))
-    entry_point, prompt = top_level_name(text_field(task, "entry_point"), text), text_field(task, "prompt")
+    sought = _sought(task, text)
     if language != "python":
-        return foreign_extraction.extract(text, language, entry_point)
-    found = _python(text, _Sought(prompt=prompt, entry_point=entry_point, used=_names_of(task.tests)))
-    guarded = found and entry_point and not _STARTS_FILE.search(str(task.tests))
+        return foreign_extraction.extract(text, language, sought.entry_point)
+    found = _python(text, sought)
+    if found is None or "```" not in text:
+        found = _in_container(task, text, _behind_tool_mark(task, text, found))
+    guarded = found and sought.entry_point and not _STARTS_FILE.search(str(task.tests))
     return without_main(found) if found and guarded else found
 
 
@@ -104,6 +114,11 @@ class _Sought:
         return bool(self.entry_point or self.used)
 
 
+def _sought(task: Task, code: str) -> _Sought:
+    entry_point = top_level_name(text_field(task, "entry_point"), code)
+    return _Sought(prompt=text_field(task, "prompt"), entry_point=entry_point, used=_names_of(task.tests))
+
+
 def normalised(response: str) -> str:
     """The answer in a response: newlines of one kind, no byte-order mark, no thoughts, nothing after an end mark, nor an end mark
     that is cut off itself."""
@@ -112,8 +127,14 @@ def normalised(response: str) -> str:
 
 def _unwrapped(text: str) -> str:
     """The code of an answer that is a JSON object with one, as structured outputs are; any other text as it is."""
-    codes = [v for k, v in (json_object(text) or {}).items() if k.lower() in _CODE_KEYS and isinstance(v, str)]
-    return codes[0] if len(codes) == 1 else text
+    code = _code_of(json_object(text) or {})
+    return text if code is None else code
+
+
+def _code_of(fields: dict[str, Any]) -> str | None:
+    """The one field that holds code; None where there is none, or where several could."""
+    codes = [v for k, v in fields.items() if k.lower() in _CODE_KEYS and isinstance(v, str)]
+    return codes[0] if len(codes) == 1 else None
 
 
 def _names_of(tests: object) -> frozenset[str]:
@@ -204,7 +225,7 @@ def _chosen(codes: Sequence[str], sought: _Sought) -> str | None:
     """The last of these that defines what is sought, with what it needs of the others; None when there are none."""
     prompt, entry_point = sought.prompt, sought.entry_point
     if entry_point:
-        indented = re.compile(rf"\s*\n*[ \t]+(async )?def {re.escape(entry_point)}\s*\(")
+        indented = re.compile(rf"\s*[ \t](async )?def {re.escape(entry_point)}\s*\(")
         codes = [textwrap.dedent(code) if indented.match(code) else code for code in codes]
     if not codes:
         return None
@@ -238,6 +259,56 @@ def _last_program(codes: Sequence[str]) -> int:
     defined = top_level_names(codes[last])
     calling = [i for i in compiling if i != last and any(name in defined for name, _ in calls_by_name(parse(codes[i])))]
     return calling[-1] if calling else last
+
+
+# ---- code in other containers than fences
+
+
+def _behind_tool_mark(task: Task, text: str, found: str | None) -> str | None:
+    """What a call of Llama's code interpreter runs, where `found` is nothing or a part of it; else `found`."""
+    if "<|python_tag|>" not in text or not _TOOL_MARK.search(text):
+        return found
+    fields = json_object(_TOOL_MARK.split(text)[-1]) or {}
+    arguments = fields.get("parameters") or fields.get("arguments")
+    code = _code_of(arguments) if isinstance(arguments, dict) else None
+    code = _TOOL_MARK.sub("\n", text).lstrip("\n") if code is None else code
+    sought = _sought(task, code)
+    return _whole(_python(code, sought), sought, found)
+
+
+def _in_container(task: Task, text: str, found: str | None) -> str | None:
+    """The answer that a session, a notebook, HTML or a diff holds, where `found` is nothing, a part of it, or its broken source;
+    else `found`."""
+    parts = contained(text)
+    codes = [part.code for part in parts]
+    sought = _sought(task, "\n".join(codes))
+    if not sought.anything:  # a session shows what a program does, unless it reads the input itself
+        typed = "\n".join(part.code for part in parts if part.typed)
+        codes = [part.code for part in parts if not part.typed and _is_program(part.code, "")]
+        codes = codes or [typed] * bool(_READS_INPUT.search(typed))
+    return _whole(_chosen(codes, sought), sought, found)
+
+
+def _whole(candidate: str | None, sought: _Sought, found: str | None) -> str | None:
+    """The candidate where it is an answer and `found` is not, or only a cut of it; else `found`."""
+    if not candidate or not _is_answer(candidate, sought):
+        return found
+    is_cut = found is None or (found.strip() in candidate and found.strip() != candidate.strip())
+    return candidate if is_cut or (found and _CONTAINER.search(found) and not _is_answer(found, sought)) else found
+
+
+def _is_answer(code: str, sought: _Sought) -> bool:
+    """Whether the code compiles and defines, without importing it, what is sought, or gives the prompt's function a result."""
+    program = assemble(sought.prompt, sought.entry_point, code)
+    if syntax_error(program) is not None:
+        return False
+    own = {n for s in statements(code) if not isinstance(s, ast.Import | ast.ImportFrom) for n in bound_names(s)}
+    if sought.entry_point and sought.entry_point not in own:
+        stub = (
+            [s for s in statements(program) if sought.entry_point in bound_names(s)] if is_code(sought.prompt) else []
+        )
+        return any(isinstance(n, ast.Return | ast.Yield | ast.YieldFrom | ast.Raise) for s in stub for n in ast.walk(s))
+    return bool(own & sought.used) if sought.used and not sought.entry_point else _is_program(code, "")
 
 
 # ---- code without fences
