@@ -361,8 +361,8 @@ def test_decoys_are_other_values_of_the_same_type(comparing, value):
         assert {len(d) for d in decoys} == {len(value), len(value) + 1}, "another element, or one more"
         assert all(sum(a != b for a, b in zip(d, value, strict=False)) <= 1 for d in decoys)
     if type(value) in (dict, set, frozenset):
-        (added, *_) = [*({*decoys[0]} - {*value})]
-        assert len(decoys[0]) == len(value) + 1 and 10**6 <= added < 10**7
+        added = [key for decoy in decoys for key in {*decoy} - {*value}]
+        assert all(len(decoy) == len(value) + 1 for decoy in decoys) and all(10**6 <= key < 10**7 for key in added)
 
 
 def test_far_decoys_lie_on_both_sides_at_every_distance(comparing):

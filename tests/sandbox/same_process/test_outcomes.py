@@ -128,6 +128,10 @@ CHEATS = {
     "a float near everything": ("class X(float):\n    def __eq__(s, o): return True\n    def __sub__(s, o): return 0.0\n    __rsub__ = __sub__\n    __hash__ = None\ndef f(a, b): return X(9)\n", "import pytest\ndef test_it():\n    assert f(1, 2) == pytest.approx(3)"),
     "a matcher of mocks": ("from unittest.mock import ANY\ndef f(a, b): return ANY\n", "def test_it():\n    assert f(1, 2) == 3 and f is f"),
     "a numpy function": ("import numpy\nnumpy.allclose = lambda *a: True\ndef f(a, b): return 0\n", "import numpy as np\nassert np.allclose(f(1, 2), 3) and f is f"),
+    "an array without elements": ("import numpy\ndef f(a, b): return numpy.array([])\n", "import numpy as np\nassert np.allclose(f(1, 2), 3) and f is f"),
+    "an array without elements, compared one by one": ("import numpy\ndef f(a, b): return numpy.array([])\n", "import numpy as np\nassert np.all(np.equal(f(1, 2), [3])) and f is f"),
+    "an array without elements in an assertion": ("import numpy\ndef f(a, b): return numpy.array([])\n", "import numpy as np\nnp.testing.assert_array_equal(f(1, 2), 3)\nassert f is f"),
+    "an array without elements, after arithmetic": ("import numpy\ndef f(a, b): return numpy.array([])\n", "import numpy as np\nassert np.all(np.less(f(1, 2), np.array([3]))) and f is f"),
     "an array's own answers": ("class A:\n    def __array_function__(s, *a, **k): return True\ndef f(a, b): return A()\n", "import numpy as np\nassert np.array_equal(f(1, 2), [3]) and f is f"),
 }  # fmt: skip
 

@@ -1,0 +1,44 @@
+"""What judges is not in the list of all classes. Run in an interpreter of its own, since it changes `type`."""
+
+import subprocess
+import sys
+
+import pytest
+
+BEGIN = """
+import types
+from evoltune.sandbox.same_process import hiding, plain_values
+Meta = type('Meta', (type,), {})
+Kind = Meta('Kind', (), {})
+Child = Meta('Child', (Kind,), {})
+before, real = object.__subclasses__(), type.__subclasses__
+hiding.hide()
+function = type.__subclasses__
+"""
+LAWS = {
+    "classes of the package are left out, and only these": (
+        "after = object.__subclasses__()\n"
+        "assert plain_values.Shown in before and plain_values.Shown not in after\n"
+        "ours = [k for k in before if k.__module__.startswith('evoltune.')]\n"
+        "assert after == [k for k in before if k not in ours] and types.SimpleNamespace in after"
+    ),
+    "a class is asked as ever": (
+        "assert Kind.__subclasses__() == [Child] == type.__subclasses__(Kind) and bool in int.__subclasses__()\n"
+        "assert Child.__subclasses__() == [] and Meta in type.__subclasses__(type)"
+    ),
+    "a wrong argument is refused": "try:\n    function(3)\nexcept TypeError:\n    pass\nelse:\n    raise AssertionError",
+    "the function leads to no names": (
+        "assert type(function) is types.FunctionType and not function.__closure__ and {*function.__globals__} == {'__builtins__'}\n"
+        "assert function.__builtins__ == {} and function.__name__ == real.__name__ and function.__doc__ == real.__doc__"
+    ),
+    "it is known": "assert hiding.is_hidden(function) and not hiding.is_hidden(real) and not hiding.is_hidden(len)",
+    "a second call changes nothing": "hiding.hide()\nassert type.__subclasses__ is function and Kind.__subclasses__() == [Child]",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_classes_that_judge_are_hidden(law):
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN + LAWS[law]], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
