@@ -210,8 +210,9 @@ class Tree:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             return False, "timeout", time.monotonic() - started
-        last = said.strip().splitlines()[-1:] or [f"pytest exit {process.returncode}"]
-        return process.returncode == 0, last[0], time.monotonic() - started
+        lines = said.strip().splitlines() or [f"pytest exit {process.returncode}"]
+        failed = (line for line in lines if line.startswith(("FAILED", "ERROR")))
+        return process.returncode == 0, next(failed, lines[-1]), time.monotonic() - started
 
     def run(self, mutant: Mutant, timeout_s: float) -> Outcome:
         place = self.folder / mutant.module
