@@ -2,7 +2,10 @@
 
 import json
 import math
-from collections import deque
+from collections import deque, namedtuple
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -144,3 +147,74 @@ def test_what_is_nested_too_deep_has_no_plain_form(wrap):
         deep = wrap(deep)
     with pytest.raises(UnencodableError, match="nested deeper than 200"):
         encode(deep)
+
+
+class Named(tuple):
+    _fields = ("a", "b")
+    __slots__ = ()
+
+
+def subclass(base, *args):
+    return type("Own", (base,), {"__eq__": lambda self, other: True, "__hash__": object.__hash__})(*args)
+
+
+PAIR = namedtuple("Pair", "a b")
+STANDARD = [
+    PAIR(1, {2}), deque([1, (2,)]), {1: 2, 3: 4}.keys(), {1: [2]}.values(), {1: 2}.items(), range(1, 9, 3), range(5, 0, -2), bytearray(b"a\xff"), Decimal("1.50"), Decimal("NaN"), Fraction(10**50, 3), 1 - 2j,
+    datetime(2020, 2, 29, 23, 59, 58, 7), datetime(2020, 1, 1, tzinfo=timezone(timedelta(hours=-3))), date(1, 1, 1), time(1, 2, 3, 4), timedelta(-1, 5, 7), ..., {(1, 2): {"x": frozenset({3})}}, [[]], ((),), {}, set(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", STANDARD)
+def test_values_of_the_standard_library_come_back_with_their_type(value):
+    back = decode(json.loads(json.dumps(encode([value, value]))))
+    for got in back:
+        assert repr(got) == repr(value).replace("Pair(", "NamedTuple(")
+        if not isinstance(value, PAIR):
+            assert type(got) is type(value)
+        else:
+            assert (got.a, got.b) == (1, {2}) and got == value
+
+
+@pytest.mark.parametrize(
+    ("base", "args"),
+    [(int, (7,)), (float, (2.5,)), (str, ("x",)), (list, ([1],)), (tuple, ((1,),)), (dict, ({1: 2},)), (set, ({1},)), (frozenset, ({1},)), (bytes, (b"x",))],
+)  # fmt: skip
+def test_a_subclass_counts_as_its_base_unless_exactness_is_asked_for(base, args):
+    value = subclass(base, *args)
+    got = decode(json.loads(json.dumps(encode({1: value}))))[1]
+    assert type(got) is base and got == base(*args)
+
+    def other(found):
+        return {"i": hex(id(found))}
+
+    assert encode([value], other) == encode([base(*args)])
+    other.exact = True
+    assert encode([value], other) == [{"i": hex(id(value))}]
+
+
+def test_a_tuple_with_names_keeps_them_at_every_depth_and_is_not_nested_for_ever():
+    deep = 1
+    for _ in range(60):
+        deep = Named((deep, 2))
+    got = decode(json.loads(json.dumps(encode(deep))))
+    for _ in range(60):
+        assert (got._fields, got.b) == (("a", "b"), 2)
+        got = got.a
+    assert got == 1
+    for _ in range(300):
+        deep = PAIR(deep, 1)
+    with pytest.raises(UnencodableError, match="nested deeper"):
+        encode(deep)
+
+
+@pytest.mark.parametrize("wrap", [lambda v: v, lambda v: [v], lambda v: (v, "x"), lambda v: {"a": v}, lambda v: {v}])
+def test_huge_numbers_are_the_same_in_every_container(wrap):
+    for value in (2**12_999, 2**13_000, -(2**13_000), 10**13_000, -(10**13_000), float("inf"), 1.0):
+        assert decode(json.loads(json.dumps(encode(wrap(value))))) == wrap(value)
+    assert math.copysign(1, decode(encode([-0.0]))[0]) == -1
+
+
+def test_a_fraction_of_huge_numbers_comes_back():
+    huge = Fraction(3**20_000, 2**20_000)
+    assert decode(json.loads(json.dumps(encode([huge])))) == [huge]

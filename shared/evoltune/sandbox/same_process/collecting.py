@@ -63,8 +63,7 @@ class Collector:
 
     def __init__(self, space: dict[str, Any], fixtures: Fixtures) -> None:
         self.space, self.fixtures = space, fixtures
-        marks = space.get("pytestmark", ())
-        self.marks = [*marks] if isinstance(marks, list | tuple) else [marks]
+        self.marks = pytest_api.unpacked(space.get("pytestmark", ()))
 
     def tests(self, own: list[str]) -> Iterator[Test]:
         load = self.space.get("load_tests") if "load_tests" in own and "unittest" in captured.modules else None
@@ -91,12 +90,12 @@ class Collector:
 
     def _round(self, holder: Any) -> list[Any]:
         """The marks of the class of a test, and of the module."""
-        return [*getattr(type(holder), "pytestmark", ()), *self.marks]
+        return [*pytest_api.marks_of(type(holder)), *self.marks]
 
     # ---- pytest
 
     def function(self, name: str, function: Any, holder: Any = None, prefix: str = "") -> Iterator[Test]:
-        marks = [*getattr(function, "pytestmark", ()), *self._round(holder)]
+        marks = [*pytest_api.marks_of(function), *self._round(holder)]
         if pytest_api.is_skipped(function, marks, self.space):
             return
         names = required(function)
@@ -211,7 +210,7 @@ class Collector:
         def run() -> None:
             case = make()
             function = getattr(case, method)
-            marks = [*getattr(function, "pytestmark", ()), *self._round(case)]
+            marks = [*pytest_api.marks_of(function), *self._round(case)]
             used = [str(name) for mark in marks if mark.name == "usefixtures" for name in mark.args]
             with warning_filters.filtered(marks), self.fixtures.opened(Case({}, {}, marks), case, function) as value:
                 for name in used:

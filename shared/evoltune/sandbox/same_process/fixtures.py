@@ -55,7 +55,8 @@ class _Scope:
     """Values that live as long as a function, a class or the module."""
 
     def __init__(self) -> None:
-        self.values: dict[str, tuple[Any, Any]] = {}
+        self.values: dict[str, tuple[Any, Any, dict[str, Any]]] = {}
+        """Name -> (the parameter, the value, the wide values that it is built on)."""
         self.finalizers: list[tuple[str, Callable[[], Any]]] = []
 
     def close(self, name: str = "") -> None:
@@ -176,14 +177,22 @@ class Opened:
             return self.own
         return self.fixtures.of_class if name == "class" else self.fixtures.module
 
+    def fixture(self, name: str, hidden: int = 0) -> Fixture | None:
+        found = self.found.get(name, [])
+        return found[-1 - hidden] if hidden < len(found) else None
+
+    def is_wide(self, name: str, hidden: int) -> bool:
+        """Whether a fixture's value outlives the run, so that another run may have it made anew."""
+        fixture = self.fixture(name, hidden)
+        return fixture is not None and self.scope(fixture.scope) is not self.own
+
     def value(self, name: str, hidden: int = 0) -> Any:
         """A fixture's value. `hidden`: of the one that is hidden by that many others of its name."""
         if name in self.given:
             return self.given[name]
         if name == "request":
             return Request(self, "", _NO_PARAMETER, self.own)
-        found = self.found.get(name, [])
-        fixture = found[-1 - hidden] if hidden < len(found) else None
+        fixture = self.fixture(name, hidden)
         if fixture is None and name not in pytest_fixtures.BUILT_IN:
             if name in CANDIDATES:
                 return self.fixtures.entry()
@@ -192,20 +201,20 @@ class Opened:
         kind = fixture.scope if fixture else "session" if name in pytest_fixtures.OF_SESSION else ""
         scope, chosen = self.scope(kind), self.chosen.get(name, _NO_PARAMETER)
         made = f"{name} {hidden}" if hidden else name
+        asked = {p: hidden + 1 if p == name else 0 for p in required(function)}
+        used = {p: self.value(p, h) for p, h in asked.items() if scope is not self.own and self.is_wide(p, h)}
         if made in scope.values:
-            known, value = scope.values[made]
-            if known is chosen:
+            known, value, known_used = scope.values[made]
+            if known is chosen and all(known_used[p] is used[p] for p in used):
                 return value
             scope.close(made)
         request = Request(self, name, chosen, scope)
-        arguments = {
-            p: request if p == "request" else self.value(p, hidden + 1 if p == name else 0) for p in required(function)
-        }
+        arguments = {p: request if p == "request" else self.value(p, h) for p, h in asked.items()}
         value = finish(function(**arguments))
         if inspect.isgenerator(value):
             generator, value = value, next(value)
             scope.finalizers.append((made, lambda: _end(generator)))
-        scope.values[made] = chosen, value
+        scope.values[made] = chosen, value, used
         return value
 
 

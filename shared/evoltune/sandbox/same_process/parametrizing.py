@@ -61,10 +61,10 @@ class Metafunc:
         self, argnames: Any, argvalues: Any, indirect: Any = False, ids: Any = None, scope: Any = None
     ) -> None:
         """Multiplies the cases by these."""
-        several = "," in argnames if isinstance(argnames, str) else len(argnames) > 1
         names = [n.strip() for n in argnames.split(",") if n.strip()] if isinstance(argnames, str) else [*argnames]
         by_fixture = {*names} if indirect is True else {*indirect} if indirect else set()
-        found = [v if isinstance(v, Parameters) else Parameters(v if several else (v,)) for v in argvalues]
+        in_rows = not isinstance(argnames, str) or "," in argnames  # also `["a"]` and `"a,"`
+        found = [_row(value, in_rows and (len(names) > 1 or isinstance(value, list | tuple))) for value in argvalues]
         rows = []
         for index, (row, name) in enumerate(zip(found, _ids(names, found, ids), strict=True)):
             values = dict(zip(names, row.values, strict=True))
@@ -85,6 +85,10 @@ class Metafunc:
         raise Unsupported(f"metafunc.{name}")
 
 
+def _row(value: Any, several: bool) -> Parameters:
+    return value if isinstance(value, Parameters) else Parameters(value if several else (value,))
+
+
 def _ids(names: list[str], rows: Sequence[Parameters], ids: Any) -> list[str]:
     given = [None] * len(rows) if ids is None or callable(ids) else [*ids]
     found = []
@@ -102,7 +106,10 @@ def _ids(names: list[str], rows: Sequence[Parameters], ids: Any) -> list[str]:
     counts, seen = Counter(found), Counter[str]()
     for index, name in enumerate(found):
         if counts[name] > 1:
-            found[index] = f"{name}{'_' if name[-1:].isdigit() else ''}{seen[name]}"
+            begin = f"{name}{'_' if name[-1:].isdigit() else ''}"
+            while f"{begin}{seen[name]}" in found:
+                seen[name] += 1
+            found[index] = f"{begin}{seen[name]}"
             seen[name] += 1
     return found
 

@@ -98,10 +98,19 @@ class _Mark:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if len(args) == 1 and not kwargs and (isinstance(args[0], type) or hasattr(args[0], "__code__")):
-            marks = [*getattr(args[0], "pytestmark", []), self]
-            args[0].pytestmark = marks
+            args[0].pytestmark = [*marks_of(args[0]), self]
             return args[0]
         return _Mark(self.name, args, kwargs)
+
+
+def marks_of(target: Any) -> list[Any]:
+    """The marks of a function or a class."""
+    return unpacked(getattr(target, "pytestmark", ()))
+
+
+def unpacked(marks: Any) -> list[Any]:
+    """What `pytestmark` holds: several marks, or one alone."""
+    return [*marks] if isinstance(marks, list | tuple) else [marks]
 
 
 class _Marks:
@@ -184,7 +193,7 @@ def is_skipped(function: Any, marks: Any = (), space: Any = types.MappingProxyTy
     """Whether a mark or unittest's decorator says that the test is not to be run. `marks`: of what the test is in, too."""
     if getattr(function, "__unittest_skip__", False):
         return True
-    for mark in (*getattr(function, "pytestmark", ()), *marks):
+    for mark in (*marks_of(function), *marks):
         name = getattr(mark, "name", "")
         if name == "skip" or (name == "skipif" and _holds(mark, space)):
             return True

@@ -1,6 +1,7 @@
 """`pytest.raises`, `RaisesExc` and `RaisesGroup`: exceptions alone, and in a group in any order.
 
-Invariant: a group fits where each expected exception fits one of its own and none is left over.
+Invariant: a group fits where each expected exception in turn fits one of its own that is left, the first such, and none is left
+over: as in pytest, an expectation that others need is better written first.
 
     with raises(OSError, check=lambda e: e.errno == 2): f()
     with RaisesGroup(ValueError, RaisesExc(TypeError, match="int")): f()
@@ -70,10 +71,14 @@ def _text_of(error: Any) -> str:
 
 
 def _pairs(wanted: list[RaisesExc], got: list[Any]) -> bool:
-    """Whether each wanted exception fits another one, and none is left."""
-    if not wanted or not got:
-        return not wanted and not got
-    return any(wanted[0].matches(part) and _pairs(wanted[1:], got[:i] + got[i + 1 :]) for i, part in enumerate(got))
+    """Whether each wanted exception fits another one, and none is left. Each takes the first that fits, as pytest's do."""
+    left = [*got]
+    for one in wanted:
+        place = next((i for i, part in enumerate(left) if one.matches(part)), None)
+        if place is None:
+            return False
+        del left[place]
+    return not left
 
 
 def _leaves(group: Any) -> Any:

@@ -74,10 +74,9 @@ def filtered(marks: Iterable[Any]) -> Iterator[None]:
 
 
 def _add(text: str) -> None:
-    """`action:message:category:module:line`, as for `python -W`, but for the message, which is a pattern."""
+    """`action:message:category:module:line`, as for `python -W`, but message and module are patterns."""
     action, message, category, module, line = [*map(str.strip, text.split(":")), *[""] * 5][:5]
-    where = rf"{re.escape(module)}\Z" if module else ""
-    warnings.filterwarnings(cast(Any, action), message, _category(category), where, int(line or 0))
+    warnings.filterwarnings(cast(Any, action), message, _category(category), module, int(line or 0))
 
 
 def _category(name: str) -> Any:
