@@ -132,6 +132,9 @@ CHEATS = {
     "an array without elements, compared one by one": ("import numpy\ndef f(a, b): return numpy.array([])\n", "import numpy as np\nassert np.all(np.equal(f(1, 2), [3])) and f is f"),
     "an array without elements in an assertion": ("import numpy\ndef f(a, b): return numpy.array([])\n", "import numpy as np\nnp.testing.assert_array_equal(f(1, 2), 3)\nassert f is f"),
     "an array without elements, after arithmetic": ("import numpy\ndef f(a, b): return numpy.array([])\n", "import numpy as np\nassert np.all(np.less(f(1, 2), np.array([3]))) and f is f"),
+    "an object that equals all, by the operator module": ("class X:\n    def __eq__(s, o): return True\n    def __lt__(s, o): return True\n    def __contains__(s, o): return True\ndef f(a, b): return X()\n", "import operator\nassert operator.eq(f(1, 2), 3) and f is f"),
+    "an object that is less than all, by the operator module": ("class X:\n    def __lt__(s, o): return True\ndef f(a, b): return X()\n", "import operator\nassert operator.lt(f(1, 2), 3) and f is f"),
+    "an object that holds all, by the operator module": ("class X:\n    def __contains__(s, o): return True\ndef f(a, b): return X()\n", "import operator\nassert operator.contains(f(1, 2), 3) and f is f"),
     "an array's own answers": ("class A:\n    def __array_function__(s, *a, **k): return True\ndef f(a, b): return A()\n", "import numpy as np\nassert np.array_equal(f(1, 2), [3]) and f is f"),
 }  # fmt: skip
 
