@@ -11,7 +11,7 @@ import re
 from evoltune.text.responses import final_text
 from evoltune_math.answers.kinds import NO_VALUE, SEVERAL_VALUES
 from evoltune_math.answers.reading.cleanup import repair_escapes, shorten_blanks, without_emphasis
-from evoltune_math.answers.reading.languages import in_english, numbers_apart
+from evoltune_math.answers.reading.languages import in_english, numbers_apart, without_verb_prefix
 from evoltune_math.boxes import Found, boxed, last_box, structured, tagged
 from evoltune_math.claims import NOTHING, claim, stated
 from evoltune_math.conclusions import (
@@ -33,6 +33,7 @@ from evoltune_math.prose import (
     FORMULA,
     NUMBER,
     WORD,
+    expression_around,
     formula_content,
     is_bare_answer,
     is_formula,
@@ -43,15 +44,12 @@ from evoltune_math.prose import (
     refuses,
     states_cases,
 )
-from evoltune_math.single_value import SEVERAL, STATES_NONE, only, sentence_of
+from evoltune_math.remarks import without_remarks
+from evoltune_math.single_value import SEVERAL, STATES_NONE, last_place, only, sentence_of
 
 MAX_TAIL = 40_000  # characters at the end of a response that are searched; answers stand at the end
 MAX_CONCLUSION = 1_000
 
-_ABOUT = re.compile(
-    r"(?<=[\d}$)]),?\s+(?:or |which is |i\.e\. )?(?:about|roughly|approximately)\s+(?=\$?-?\d[\d.]*\$?$)"
-)
-"""The rounding behind an exact value: `$\\sqrt2$, about 1.41`."""
 _DECIMAL_COMMA = re.compile(r"-?\d+,\d{1,2}|-?0,\d+")
 _USES_COMMA = re.compile(r"(?:la\s+)?(?:réponse|respuesta|risposta|resposta|antwort|ответ)")
 _LETTER_A = re.compile(r"(?:^|\n)A: *([^\n]+?)\s*$")
@@ -85,6 +83,8 @@ _MONEY = re.compile(
     rf"|(?<![\\$\w]\$)(?={_AMOUNT}(?:\s+(?!mod\b)[A-Za-z]{{2,}}(?![\w\s]*\$(?!\d))|/[a-z]{{3}}|[.,;:!?)]?(?:\s|$)(?![^$\n]{{0,20}}\$(?!\d)))))"
 )
 """A dollar sign that is money: no formula starts here."""
+_SPACED = re.compile(r"(?<=[$€£₹])\s?\d{1,3}(?:[ \u202f\xa0]\d{3})+(?![\d,]|\.\d)")
+"""`$400 000`: behind the sign of a currency, blanks part the thousands of one amount."""
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
 PHRASE = re.compile(
     r"(?:final |correct |right )?(?:answer|result|answers|\bans(?=\.?\s?[:=]))\*{0,2}\s{0,3}(?:(?:is|are)(?!n['’]t)|=|:|：|to the (?:question|problem) is)?(?!n['’]t|sn['’]t)\s{0,3}(?:[:：=]|[–—](?=\s))?\*{0,2}\s{0,9}(?=\S)"
@@ -212,16 +212,31 @@ def _stated(text: str) -> Found | None:
         text = _CONTRACTED.sub(r"\1\2 is", text)
     if "$^" in text:
         text = _UNIT_POWER.sub(r"\1^\2", text)
+    if "$" in text or not text.isascii():
+        text = _SPACED.sub(lambda m: "".join(m[0].split()), text)
     if "$" in text:
         text = _MONEY.sub(r"\\$", text)
     if states_cases(text):
         return Found(text, "bare")
-    if WORD.search(text) and is_cut(text):
+    has_words = WORD.search(text) is not None
+    if has_words:
+        text = without_remarks(without_verb_prefix(text))
+    if has_words and is_cut(text):
         return _phrase(text) or Found(NO_VALUE + LAST_SENTENCE.split(text)[-1], "prose")
     found = _in_prose(text)
     if found is None or (found.method == "bare" and not non_math_words(found.text)):
         return found
-    return _single(text, found)
+    return _with_factors(text, _single(text, found))
+
+
+def _with_factors(text: str, found: Found) -> Found:
+    """A number with the factors that it has in prose: `So it has 25π cm` says nothing of 25."""
+    number = NUMBER.search(found.text) if found.method == "number" else None
+    at = last_place(text, written := number[0].strip()) if number else -1
+    if number is None or at < 0:
+        return found
+    whole = expression_around(text, at, at + len(written))
+    return found if whole in ("", written) else Found(found.text.replace(written, whole, 1), "number")
 
 
 def _single(text: str, found: Found) -> Found:
@@ -326,7 +341,6 @@ def _phrase(text: str, after_box: bool = False) -> Found | None:
         return None
     if states_cases(sentence):
         return Found(sentence, "phrase")
-    sentence = _ABOUT.sub(r" \\approx ", sentence)
     if _DECIMAL_COMMA.fullmatch(sentence) and _USES_COMMA.match(last[0].lower()):
         return Found(sentence.replace(",", "."), "phrase")
     if (note := _NOTE.match(sentence)) and claim(sentence, *note.span(1)) == NOTHING:

@@ -3,11 +3,16 @@
 is_name("This follows from Lemma 2.", 24)  ->  True
 is_unfinished("multiply @ by # . ")        ->  True: nothing says what comes of it
 is_cut("She gave 3 apples to the")         ->  True
+is_cut("12/4 = 3. Each person eats")       ->  True
 """
 
 import re
 
+from evoltune_math.answers.vocabulary import number_in_words
+
 _MAX_BEFORE = 60
+_MAX_COUNTED = 4  # words at the end of a sentence, one of which is its number: `Tom has seven apples`
+_MAX_SENTENCE = 200  # characters at the end in which a last sentence begins that a limit may have cut
 
 _OF_THE_TEXT = r"(?:theorem|lemma|corollary|proposition|definition|axiom|postulate|equation|formula|identity|figure|fig\.?|appendix|eq\.?)"
 _PLACE = r"(?:table|chapter|section|exercise|problem|question|example|step|page|part|line|item|method|rule|property|note|case|remark)"
@@ -16,6 +21,13 @@ _POINTING = (
     r"|as (?:shown|seen|stated|explained|given|derived|found) (?:in|on|by|at)"
     r"|(?:answer|solution|result|proof|derivation) (?:is|lies|(?:is|can be) (?:found|given|shown|stated))? ?(?:in|on|at|by))"
 )
+CITED = (
+    rf"(?:by|from|using|via|per|see|according to|as (?:shown|seen|stated|given|found) (?:in|on|by|at)) (?:the |our |my )?(?:{_OF_THE_TEXT}|{_PLACE})"
+    r"(?:s? \d{1,3} and \d{1,3}| ?\(\d{1,3}\)(?:(?:,| and|, and) \(\d{1,3}\))*| \d{1,3}(?:\.\d{1,2})?[a-z]?)(?: (?:above|below))?"
+)
+"""Where a value comes from: `by equation (3)`, `see Figure 2`."""
+SOURCES = (" eq.", *(f" {word}" for word in re.findall(r"[a-z]{3,}", f"{_OF_THE_TEXT} {_PLACE}")))
+"""One of these is in every such text."""
 _EDITION = r"(?:world war|copyright|version|python|windows|java|amc|aime|imo|usamo|putnam|error|http)|©"
 _NAMED = re.compile(
     rf"(?:\b{_OF_THE_TEXT}|\b{_POINTING} (?:the |our |my )?{_PLACE}|\b{_EDITION}) ?(?:no\.? ?|number |# ?)?\\?[(\[]?\$?$"
@@ -48,10 +60,23 @@ _UNFINISHED = re.compile(
 )
 """`Multiply 7 by 6`, `the sum of the first 5 primes`, `the number of sides, 6, plus one`, `Suppose there are 12`."""
 _CUT = re.compile(
-    r"(?:[-+×/=,]|(?<=\s)\*|\\(?:times|cdot|frac)|\s(?:and|or|but|the|an|of|to|by|from|with|for|which|who|is|are|was|were|has|have|his|their|its|our|your|my|because|if|when|plus|minus|than|we have that))\s*$",
+    r"(?:[-+×/=,:]|(?<=\s)\*|\\(?:times|cdot|frac)|(?<=[a-z)$}])(?<!sq)(?<!cu)(?<!ic)(?<!re)\s(?:an|in|at)|\s(?:and|or|but|the|of|to|by|from|with|for|which|who|is|are|was|were|has|have|his|their|its|our|your|my|because|if|when|plus|minus|than|be|been|will|would|could|must|should|into|we have that))\s*$",
     re.I,
 )
-"""The end of a text that stops in the middle of a sentence: a limit on tokens cut it."""
+"""The end of a text that stops in the middle of a sentence: a limit on tokens cut it. `u + at` and `12 sq in` are whole."""
+_ENDS = frozenset(".!?。)]}$%")
+_LAST_SENTENCE = re.compile(r"[.!?:。]\s+|\n|,\s(?=(?:so|thus|hence|therefore|which means|and so)\b)")
+_BEGUN = re.compile(
+    r"(?:(?:so|thus|hence|therefore|which means|then|and|but|now|next|finally|also|in total|each|every|the|it|he|she|they|we|you|there)\b,?(?: \w|\s*$)|(?-i:[A-Z])[^\W_]*(?:['’]s)?,? \w)",
+    re.I,
+)
+"""How a sentence begins; one word alone is a unit or a remark."""
+_WHOLE = re.compile(
+    r"\b(?:is|are|was|were|be|not|no|none|nobody|nothing|never|cannot|\w+n['’]t|answer|solution|proof|problem|question|result|check\w*|verif\w+|prov\w+|complet\w+|finish\w*|done|hope|help\w*"
+    r"|good|great|fine|okay|enough|easy|set|end|calculat\w+|conclud\w+|thanks?|regards|wishes|please|luck|hoffe|viel|danke|gracias|espero|merci|bonne?|let me know|correct\w*|right|true|valid|works?|hold|holds|satisf\w+|fits?|match\w*|agree\w*|consisten\w+|makes? sense|diverges?|converges?|exists?|follows?|above|below|twice|half|wins?|ist|sind|war|est|son)\b",
+    re.I,
+)
+"""What makes a sentence without a number whole: it states no number, or is about the answer."""
 
 
 def is_name(text: str, start: int) -> bool:
@@ -80,7 +105,21 @@ def _is_listed(text: str, number: int) -> bool:
 
 def is_cut(text: str) -> bool:
     """Whether a text stops in the middle of a sentence, so that its last sentence states nothing."""
-    return _CUT.search(text, max(0, len(text) - _MAX_BEFORE)) is not None
+    if text[-1:] in _ENDS or text[-1:].isdigit():
+        return False
+    return _CUT.search(text, max(0, len(text) - _MAX_BEFORE)) is not None or _stops_short(text)
+
+
+def _stops_short(text: str) -> bool:
+    """Whether the last sentence has neither its full stop nor the number that it was to name: `12/4 = 3. Each person eats`."""
+    if not text[-1:].isalpha():
+        return False
+    last = _LAST_SENTENCE.split(text[-_MAX_SENTENCE:])[-1]
+    if not _BEGUN.match(last) or not any(map(str.isdigit, text[: -len(last)])):
+        return False
+    numbers = [number_in_words(word) for word in _WORD.findall(last.lower())[-_MAX_COUNTED:]]
+    is_stated = any(c.isdigit() or c in "$\\=" for c in last) or any(n and n.denominator == 1 for n in numbers)
+    return not is_stated and _WHOLE.search(last) is None
 
 
 def is_unfinished(line: str) -> bool:

@@ -37,6 +37,7 @@ _UNDECIDED = frozenset(
 _KNOWN = frozenset(("the", "these", "those", "both", "all", "any", "other", "first", "last", "next"))
 """Words before a number of things that are known: `the two numbers are equal`."""
 MAX_BARE_WORDS = 6
+MAX_FACTORS = 40  # characters before a number in which its factors stand
 WORD = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{2,}(?:['’][a-z]+)?")
 FORMULA = re.compile(r"\$\$(.{1,1500}?)\$\$|(?<!\\)\$([^$]{1,1500})\$|\\\((.{1,1500}?)\\\)|\\\[(.{1,1500}?)\\\]", re.S)
 NUMBER = re.compile(
@@ -45,10 +46,14 @@ NUMBER = re.compile(
     r"(?<![\w.,/])-?\d{1,9}\s\d{1,9}/\d{1,9}(?![\w/])|"
     r"(?<![\w.,])-?(?:(?:\\?\$|[€£₹])\s?)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:[.,]\d+)?(?:/\d+|\s?\\?%|\sper\s?cent\b|\s?[$€£¢]|(?:[kKM]|bn)(?![A-Za-z\d]))?(?![.,]?\d|[A-Za-z]{4})|(?<![\w.])-?\.\d+"
 )
+_FACTORS_BEFORE = re.compile(r"(?:[\d.,√π()^·×*{}]*[\dπ)}](?:\s?[·×]\s?|[*^])|(?:\d[\d.,]*)?√)[({]?-?$")
+_FACTORS_AFTER = re.compile(r"(?:\s?(?:π|\\pi(?![A-Za-z]))|√\(?\d+(?:\.\d+)?\)?|\^\{?-?\d+\}?|[²³⁴⁵⁶⁷⁸⁹]+)+")
+"""What belongs to a number of prose without a delimiter: `25π`, `2√3`, `10^6`."""
+_IS_SIDE = re.compile(r"\s?(?:[=≈+*/·×-]|<<|\\)")
 _ONLY_NAMED = re.compile(r"\$\s?[A-Za-z]\s?\$\s+(?:is|must be)\s[^$]*\d[^$]*")
 """A letter of which the rest of the text says something: `$n$ is at most 9`."""
 _MODIFIER = re.compile(
-    r"(?:,\s(?:which(?!\s(?:means|makes|gives|leaves|rounds|translates|equals|comes|amounts|totals|results|brings)\b)|who|whose|where|one\s(?:at|is|for)|(?:attained|achieved|reached)\s(?:at|when|for))|(?<=more)\sto|\sat\s(?=\$?[a-z]\$?\s?=)|\swith\s(?=\d+\s(?:[a-z]+\s)?(?:left|remaining))|(?<!\bso)(?<!thus)(?<!hence)(?<!and)(?<!then)(?<!that)(?<!,)\s(?:after|before|when|while))\b[^.!?\n]*[.!]?\s*$"
+    r"(?:,\s(?:which(?!\s(?:means|makes|gives|leaves|rounds|translates|equals|comes|amounts|totals|results|brings|(?:[a-z]+\s)?(?:sells?|sold))\b)|who|whose|where|one\s(?:at|is|for)|(?:attained|achieved|reached)\s(?:at|when|for))|(?<=more)\sto|\sat\s(?=\$?[a-z]\$?\s?=)|\swith\s(?=\d+\s(?:[a-z]+\s)?(?:left|remaining))|(?<!\bso)(?<!thus)(?<!hence)(?<!and)(?<!then)(?<!that)(?<!,)\s(?:after|before|when|while))\b[^.!?\n]*[.!]?\s*$"
 )
 """The end of a sentence that only says more about what stands before it: `6 days to finish the book, which has 240 pages`."""
 _MODIFYING = (
@@ -175,6 +180,16 @@ def is_formula(found: re.Match[str]) -> bool:
     if "\\" in inside:
         return len(words) < 4
     return not words or (len(words) < 2 and bool(_SIGNS.search(inside)) and "\n" not in inside.strip())
+
+
+def expression_around(text: str, start: int, end: int) -> str:
+    """The expression that a number of prose is a part of, or the number alone: `25π` for the 25 of `So it has 25π cm`; "" for a part
+    of a longer computation."""
+    if before := _FACTORS_BEFORE.search(text, max(0, start - MAX_FACTORS), start):
+        start = before.start()
+    if after := _FACTORS_AFTER.match(text, end):
+        end = after.end()
+    return "" if _IS_SIDE.match(text, end) else text[start:end].strip()
 
 
 def formula_content(found: re.Match[str]) -> str:

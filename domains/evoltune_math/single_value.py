@@ -59,11 +59,12 @@ _CONCLUSION = (
 )
 _START = rf"(?:^|[,;:–—-] (?={_CONCLUSION} )){_LEAD}"
 _NUMBERED = "day|days|step|page|problem|question|part|chapter|grade|room|level|stage|round|case|method|option|equation|figure|table|row|column|line|phase|number"
-_NOT_A_CONCLUSION = "(?!is |are |was |makes |gives |equals |means |leaves |totals |comes |amounts |rounds |translates |results |brings )"
+_NOT_A_CONCLUSION = r"(?!(?:[^\W\d_]+ )?(?:sells?|sold) |is |are |was |makes |gives |equals |means |leaves |totals |comes |amounts |rounds |translates |results |brings )"
 _KIND = re.compile(r"@ - [^\W\d_]{2,} ")
+_THE_THINGS = rf"\b{_DETERMINER} {_WHOLE}{{0,2}}@ (?!{_BE} |and |or |but |to ){_W}"
 _KNOWN_PLACES = (
     # the 16 glasses, each of the 4 friends; not `the 5 is`
-    (_DETERMINER, rf"\b{_DETERMINER} {_WHOLE}{{0,2}}@ (?!{_BE} |and |or |but |to ){_W}"),
+    (_DETERMINER, _THE_THINGS),
     # the 400-meter hurdles
     ("-", _KIND.pattern),
     # 6 buses to carry 250 students; not `from 5 to about 9`, `needs 5 to get 9`
@@ -94,6 +95,11 @@ _KNOWN_PLACES = (
         _BE,
         rf"(?:^|[,;:] ){_LEAD}(?:{_PLAIN}|(?:# (?:and|to|or) )?# |[-+*/^] ){{1,14}}(?<!is )(?<!are )(?<!was )(?<!has )(?<!have )(?<!gives )@ "
         rf"(?:{_PLAIN}|(?:and |to |or )?# |[-+*/^] ){{0,14}}?{_BE} (?:exactly |only |therefore |thus |about |approximately )*#",
+    ),
+    # The cost of 6 pens and 8 books is #
+    (
+        _BE,
+        rf"(?:^|[,;:] ){_LEAD}(?:the|his|her|their|its) {_PLAIN}{{0,4}}(?:of|for|between) # {_PLAIN}{{1,2}}and @ {_PLAIN}{{0,3}}{_BE} #",
     ),
     # the value of x + 1, where x = 3, is #; # , attained at x = 2; # because ...
     (
@@ -134,6 +140,8 @@ def _words(alternatives: str) -> frozenset[str]:
 
 
 _KNOWN = [(_words(words), re.compile(place)) for words, place in _KNOWN_PLACES]
+_IN_PLACE = re.compile(rf"# {_PLAIN}{{1,2}}(?:in|on|at|for|from|among|over|with|during|within) {_THE_THINGS}")
+"""Things that are known behind a value: `24 guests in the 2 halls`."""
 _REALLY = r"(?:actually|really|in fact|in reality)"
 _BEFORE_CONCLUSION = re.compile(
     rf"@[^@]*?(?:(?:[,;:.—–-]|and|,? but) {_CONCLUSION} |(?:bringing|leaving|making|giving|totall?ing) |so (?:it|he|she|they|we|i|you|there|each|his|her|their|its|the) |the (?:final |correct )?(?:answer|result|(?:next|last|missing) (?:term|number)) (?:is|:|=) "
@@ -154,18 +162,25 @@ _ASIDE = re.compile(r"\( (?!mod |base )(?=[^()]*[^\W\d_]{2,} )[^()]*@[^()]*\)")
 _DENIED = re.compile(
     r"\b(?:not|neither|nor|rather than|instead of|as opposed to) (?:# (?:or|and|nor) )*@(?! but (?:also )?#)|\bnot @ but #|\b(?:wrong|incorrect|mistaken|erroneous) [^,;:@#]*@ [^#@]*[,;.] .*#"
 )
+_OPERATED = re.compile(
+    rf"\b(?:multipl[^ ]+|divid[^ ]+|add|adds|adding|subtract|subtracts|subtracting|take away|taking away) [^:;=@]*@ [^:;=@]*?"
+    rf"(?:to (?:get|obtain|find|reach|arrive at)|(?:and|we|you|,) (?:get|obtain)|, (?:giving|getting|obtaining|yielding)) {_PLAIN}{{0,5}}#"
+)
+"""What is only computed with: `Multiply 7 by 6 to get 42`."""
 _LEFT_OUT = [
+    (_words("get|obtain|find|reach|arrive|giving|getting|obtaining|yielding"), _OPERATED),
     (_words("rounded|rounding|rounds|round"), _ROUNDED),
     (_words(_TO_CONCLUSION), _BEFORE_CONCLUSION),
     (_words("not|neither|nor|rather|instead|as|wrong|incorrect|mistaken|erroneous"), _DENIED),
 ]
 _TOTAL_WORDS = frozenset(("total", "all", "altogether", "together", "combined"))
 _BEHIND_RESULT = re.compile(
-    rf"^[^@#]*(?:# [^@#]*)?# {_PLAIN}{{0,4}}(?:in|over|within|during|to {_W}) {_PLAIN}{{0,2}}(?:# {_PLAIN}{{1,4}}and )?@ "
+    rf"^[^@#]*(?:# [^@#]*)?# {_PLAIN}{{0,4}}(?:(?:in|over|within|during|if|when) |to {_W}){_PLAIN}{{0,2}}(?:# {_PLAIN}{{1,4}}and )?@ "
 )
-"""After what was computed: `36 + 24 = 60 miles in 9 hours`."""
+"""After what was computed: `36 + 24 = 60 miles in 9 hours`, `4 + 2 = 6 dollars if you buy 2 tubs`."""
 _SOLD = re.compile(
     rf"@ {_PLAIN}{{1,4}}and (?:then |so |thus |therefore |she |he )?(?:makes?|earns?|made|earned|receives?|received|collects?) #"
+    rf"|@ {_PLAIN}{{1,4}}, which {_PLAIN}{{0,2}}(?:sells?|sold) {_PLAIN}{{0,2}}for # (?!each|apiece|per|a )"
 )
 _STATING = "is|was|equals|becomes|comes|turns|works|simplifies|reduces|evaluates|totals|amounts|remains|reads|gives|yields|goes|follows|proves|thus|always|this|plus|minus|times|has"
 _SAID_OF_IT = re.compile(
@@ -219,7 +234,9 @@ def only(sentence: str, chosen: str) -> Span | None:
         return None if is_held or is_same else SEVERAL
     (value,) = standing
     holds_another = any(
-        out and _numbers(sentence[v.start : v.end]) <= held for v, out in zip(values, left_out, strict=True)
+        (left_out[at] or _IN_PLACE.search(said.line(at))) and _numbers(sentence[v.start : v.end]) <= held
+        for at, v in enumerate(values)
+        if v != value
     )
     return None if is_held and not holds_another else (value.start, value.end)
 
@@ -239,7 +256,7 @@ def _is_held(sentence: str, standing: list[_Value], chosen: str) -> bool:
 def sentence_of(text: str, answer: str) -> Span:
     """Where the sentence stands that has the answer's number last."""
     number = _DIGITS.search(answer)
-    at = _last_place(text, number[0]) if number else -1
+    at = last_place(text, number[0]) if number else -1
     if at < 0:
         return (0, 0)
     formulas = [m.span() for m in FORMULA.finditer(text)] if "$" in text or "\\" in text else []
@@ -257,13 +274,13 @@ def sentence_of(text: str, answer: str) -> Span:
     return (start, end)
 
 
-def _last_place(text: str, number: str) -> int:
+def last_place(text: str, number: str) -> int:
     """Where a number stands last that is no part of a longer one; -1 where it does not stand."""
     at = len(text)
     while (at := text.rfind(number, 0, at)) >= 0:
         before, after = text[max(0, at - 1) : at], text[at + len(number) : at + len(number) + 2]
-        is_longer = after[:1].isdigit() or (after[:1] in (".", ",") and after[1:].isdigit())
-        if not is_longer and not before.isdigit() and before not in (".", ","):
+        is_longer = after[:1].isdecimal() or (after[:1] in (".", ",") and after[1:].isdecimal())
+        if not is_longer and not before.isdecimal() and before not in (".", ","):
             return at
     return -1
 
@@ -352,7 +369,7 @@ class _Said:
         return any(place.search(line) for place in self._places) or self._is_sold(at, line)
 
     def _is_sold(self, at: int, line: str) -> bool:
-        """Whether the value counts what the next one is paid for: `sells 9 eggs and makes $18`."""
+        """Whether the value counts what the next one is paid for: `sells 9 eggs and makes $18`, `9 eggs, which she sells for $18`."""
         count, pay = (
             self.sentence[v.start : v.end] for v in (self.values[at], self.values[min(at + 1, len(self.values) - 1)])
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -113,3 +115,25 @@ def test_no_sequence_of_tokens_raises_and_each_is_compared_symmetrically(tokens:
 def test_the_law_of_symmetry_sees_equal_and_unequal_pairs() -> None:
     pairs = [("x+1", "(x+1)"), ("23", "23 cm"), ("x<2", "x<2."), ("x+1", "-x+1"), ("23", "x=23"), ("1,2", "23")]
     assert [same_answer(a, b)[0] for a, b in pairs] == [True, True, True, False, True, False]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(min_value=2, max_value=9_999).filter(lambda n: math.isqrt(n) ** 2 != n), st.integers(min_value=0, max_value=3),
+       st.sampled_from(["or", "which is", "that is", "i.e.", "so it is", "making it"]), st.sampled_from(["about", "roughly", "approximately", "close to"]))  # fmt: skip
+def test_a_rounding_in_words_is_never_the_answer_beside_its_exact_value(
+    n: int, digits: int, link: str, about: str
+) -> None:
+    rounded = f"{math.sqrt(n):.{digits}f}"
+    response = f"The length is $\\sqrt{{{n}}}$, {link} {about} {rounded}."
+    assert passes(response, f"\\sqrt{{{n}}}")
+    assert not passes(response, rounded)
+    assert not passes(f"The length is $\\sqrt{{{n}}}$, {link} {about} {float(rounded) + 10}.", f"\\sqrt{{{n}}}")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(min_value=2, max_value=99), st.sampled_from(["Each child", "Then Maria", "So, the whole class", "In a week, Nora", "Therefore they"]),
+       st.sampled_from(["eats", "has to pay", "will collect", "walked a distance of"]))  # fmt: skip
+def test_a_text_that_is_cut_before_its_last_number_states_none_of_those_before(n: int, subject: str, verb: str) -> None:
+    steps = f"There are {n} boxes of {n} pens, hence {n} * {n} = {n * n} pens."
+    assert passes(f"{steps}\n{subject} {verb} {n + 1} pens.", str(n + 1))
+    assert not any(passes(f"{steps}\n{subject} {verb}", str(number)) for number in (n, n * n))

@@ -83,6 +83,14 @@ def product(factors: list[Node]) -> Node:
     return factors[0] if len(factors) == 1 else mul(*factors)
 
 
+def dot(left: Node, right: Node) -> Node | None:
+    """The dot product of two tuples of one length; None for anything else."""
+    are_tuples = all(n.op == "seq" and n.value in ("()", "<>") and len(n.args) > 1 for n in (left, right))
+    if not are_tuples or len(left.args) != len(right.args):
+        return None
+    return add(*(mul(a, b) for a, b in zip(left.args, right.args, strict=True)))
+
+
 def bare_items(node: Node) -> tuple[Node, ...]:
     """The members of a list without brackets; any other node is its own only member."""
     return node.args if node.op == "seq" and node.value == "" else (node,)

@@ -190,6 +190,8 @@ def _starting_with() -> dict[str, re.Pattern[str]]:
 
 _STARTING_WITH = _starting_with()
 _SCRIPTS = re.compile(r"[⺀-鿿豈-﫿가-힣぀-ヿ]")
+_VERB_PREFIXES = (" an", " ab", " um", " zu")
+_GERMAN_SUBJECT = re.compile(r"\b(?:er|sie|wir|ich|insgesamt|danach|dann|damit)\s[^.!?\n]*\d[^.!?\n]*[.!]*$", re.I)
 _GLUED = re.compile(r"(?<=[⺀-鿿豈-﫿가-힣぀-ヿ])(?<![第年月日時时点分])(?=\d)")
 _JOINED = [
     (
@@ -205,6 +207,13 @@ _JOINED = [
 def numbers_apart(text: str) -> str:
     """`text` with a blank before each number that a script without spaces runs into: `需要5本` as `需要 5本`."""
     return text if text.isascii() else _GLUED.sub(" ", text)
+
+
+def without_verb_prefix(text: str) -> str:
+    """`text` without the prefix that German puts at the end of a sentence: `nimmt sie 5 an`, which is no 5an."""
+    if not text.rstrip(" .!").endswith(_VERB_PREFIXES) or _GERMAN_SUBJECT.search(text, max(0, len(text) - 200)) is None:
+        return text
+    return text.rstrip(" .!")[:-3] + "."
 
 
 def in_english(text: str) -> str:

@@ -59,6 +59,13 @@ _SHARE = re.compile(
     re.I,
 )
 """`two-thirds of 9`, `20% of 50`."""
+_OPERATION = re.compile(
+    r"(?:the\s+)?(sum|product|quotient|difference)\s+(?:of|between)\s+(\d[\d,]*(?:\.\d+)?)\s+and\s+(\d[\d,]*(?:\.\d+)?)",
+    re.I,
+)
+_OPERATORS = {"sum": "+", "product": "*", "quotient": "/"}
+_KIND = re.compile(r"(?:an?\s+)?(\d+(?:\.\d+)?)-([a-z]+)(?:\s+[a-z]+){1,3}", re.I)
+"""`a 5-gallon tank`, `a 12-foot ladder`"""
 _PERCENT = re.compile(r"\s?(?:\\?%|per\s?cent)$", re.I)
 _ODDS = re.compile(r"odds (in favor |against |)(\d{1,9}) to (\d{1,9})")
 """As extraction writes them: the chances for it to those against it, or the other way round."""
@@ -146,6 +153,8 @@ def special_form(text: str, read: Read) -> Answer | None:
         found = _in_base(text)
     if found is None and (first.isalnum() or first == "-"):
         found = _dated(text) or _in_base(text) or _difference(text) or _share(text)
+    if found is None and first in "aAtTspdq0123456789" and (plain := _in_plain(text)) is not None:
+        found = read(plain)
     if found is None and first == "[" and ";" in text:
         found = _matrix_rows(text)
     if found is None and (first.isalpha() or text.startswith("\\text")):
@@ -250,6 +259,15 @@ def _difference(text: str) -> Answer | None:
         return None
     value = base + by if found[2].lower() in ("more", "greater", "larger", "higher") else base - by
     return Value(num(value) if value >= 0 else neg(num(-value)))
+
+
+def _in_plain(text: str) -> str | None:
+    """`the sum of 25 and 17` as `25 + 17`, `a 5-gallon tank` as `5 gallon`."""
+    if " and " in text and (found := _OPERATION.fullmatch(text)):
+        name, a, b = found[1].lower(), found[2], found[3]
+        return f"|{a} - {b}|" if name == "difference" else f"({a}) {_OPERATORS[name]} ({b})"
+    found = _KIND.fullmatch(text) if "-" in text and text[-1].isalpha() else None
+    return f"{found[1]} {found[2]}" if found and known(found[2]) else None
 
 
 def _share(text: str) -> Answer | None:

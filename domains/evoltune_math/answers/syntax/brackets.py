@@ -3,10 +3,23 @@
 Each function reads at the cursor, after the opening sign unless it says otherwise.
 """
 
-from evoltune_math.answers.nodes import EMPTY, Node, bare_items, div, fn, seq
+from evoltune_math.answers.nodes import (
+    EMPTY,
+    Node,
+    bare_items,
+    difference,
+    div,
+    fn,
+    neg,
+    seq,
+    size,
+    substitute,
+    symbols,
+)
 from evoltune_math.answers.syntax.grammar import Cursor, Token, Unreadable, closes
 from evoltune_math.answers.vocabulary import word_set
 
+MAX_BETWEEN_BOUNDS = 200  # nodes of an antiderivative; it is written twice, and brackets nest
 _CLOSERS = frozenset([")", "]", "}", "\\}", "&"])
 _ENDS = {"(": frozenset([")", "]"]), "[": _CLOSERS, "{": _CLOSERS, "\\{": _CLOSERS | {":", "|"}}
 """The signs that end the items after an opening bracket."""
@@ -50,9 +63,33 @@ def bracketed(cursor: Cursor, opener: str) -> Node:
     if opener == "\\{":
         return inside if inside.op == "builder" else seq("{}", bare_items(inside))
     is_list = inside.op == "seq" and inside.value == ""
+    if opener == "[" and closer == "]" and not is_list and cursor.peek().is_op("_"):
+        return between_bounds(cursor, inside)
     if is_list or closer == "]" or opener == "[":
         return seq(opener + closer, bare_items(inside))
     return sealed(inside)
+
+
+def between_bounds(cursor: Cursor, antiderivative: Node) -> Node:
+    """`[x^2/2]_0^4` and `x^2/2 |_0^4`: the value at the upper bound less that at the lower one; the cursor is at `_`."""
+    names = symbols(antiderivative)
+    below, above = bounds(cursor)
+    if len(names) != 1 or size(antiderivative) > MAX_BETWEEN_BOUNDS or below is None or above is None:
+        raise Unreadable("bounds without one letter between them")
+    (name,) = names
+    low, high = (b.args[-1] if b.op == "rel" else b for b in (below, above))
+    return difference(substitute(antiderivative, {name: high}), substitute(antiderivative, {name: low}))
+
+
+def bounds(cursor: Cursor) -> tuple[Node | None, Node | None]:
+    """What is written below and above an operator, in any order."""
+    below = above = None
+    while cursor.peek().is_op("_", "^"):
+        mark = cursor.take().text
+        signed = cursor.peek().text != "{" and cursor.accept("op", "-") is not None
+        bound = neg(cursor.argument()) if signed else cursor.argument()
+        below, above = (bound, above) if mark == "_" else (below, bound)
+    return below, above
 
 
 def half_open(cursor: Cursor, opener: str) -> Node:

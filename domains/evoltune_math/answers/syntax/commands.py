@@ -6,7 +6,7 @@
 from itertools import pairwise
 
 from evoltune_math.answers.nodes import EMPTY, ONE, Node, const, div, fn, neg, num, product, seq, sym, walk
-from evoltune_math.answers.syntax.brackets import FENCES, bars, call, environment, fence, skip_group
+from evoltune_math.answers.syntax.brackets import FENCES, bars, bounds, call, environment, fence, skip_group
 from evoltune_math.answers.syntax.grammar import FRACTIONS, Bind, Cursor, Unreadable, closes
 from evoltune_math.answers.syntax.scripts import maybe_call
 from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, NUMBER_SETS, word_set
@@ -197,12 +197,7 @@ def _bare_argument(cursor: Cursor) -> Node:
 
 def big_operator(cursor: Cursor, op: str) -> Node:
     """`\\sum_{k=1}^{n} k`, `\\int_0^1 x dx`, `\\lim_{x \\to 0} f`; the cursor is after the command."""
-    below = above = None
-    while cursor.peek().is_op("_", "^"):
-        mark = cursor.take().text
-        signed = cursor.peek().text != "{" and cursor.accept("op", "-") is not None
-        bound = neg(cursor.argument()) if signed else cursor.argument()
-        below, above = (bound, above) if mark == "_" else (below, bound)
+    below, above = bounds(cursor)
     if op not in _DIFFERENTIALS:
         body, below = _rename_index(cursor.expression(Bind.SIGNED), below)
         return Node("bigop", (body, below or EMPTY, above or EMPTY), op)

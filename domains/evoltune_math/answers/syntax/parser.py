@@ -8,7 +8,7 @@ Nothing is evaluated. What cannot be parsed raises `Unreadable`.
 
 from fractions import Fraction
 
-from evoltune_math.answers.nodes import EULER, IMAGINARY, Node, add, const, mul, neg, num, rel, seq, size, sym
+from evoltune_math.answers.nodes import EULER, IMAGINARY, Node, add, const, dot, mul, neg, num, rel, seq, size, sym
 from evoltune_math.answers.syntax import brackets, commands, quantities, scripts
 from evoltune_math.answers.syntax.grammar import END, TIMES, Bind, Closed, Token, Unreadable
 from evoltune_math.answers.syntax.lexer import tokenize
@@ -201,6 +201,11 @@ class Parser:
             return self.relation(left) if power < Bind.RELATION else None
         if text == "|" and self.closers:
             return None
+        if text == "|" and self.peek(1).is_op("_"):
+            if power > Bind.RELATION:
+                return None
+            self.at += 1
+            return brackets.between_bounds(self, left)
         if text in ("(", "[", "{", "\\{", "|"):
             return self.juxtapose(left, power)
         if text in _ENDING_SIGNS:
@@ -225,8 +230,9 @@ class Parser:
     def product(self, left: Node, power: int) -> Node | None:
         if power >= Bind.PRODUCT:
             return None
-        self.at += 1
-        return _times(left, self.expression(Bind.PRODUCT))
+        is_dot = self.take().is_cmd("cdot")
+        right = self.expression(Bind.PRODUCT)
+        return (dot(left, right) if is_dot else None) or _times(left, right)
 
     def binary(self, left: Node, op: str, bind: int, power: int) -> Node | None:
         if power >= bind:
