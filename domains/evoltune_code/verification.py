@@ -80,7 +80,7 @@ def verify(task: Task, candidate: str, context: Context) -> Verdict:
         reason = f"syntax error on line {line}: {message}"[:300]
         return Verdict(status="fail", reason=reason, evidence={"line": line})
     if names := disallowed_imports(program, context):
-        reason = f"imports {names}, which verify.policy.packages does not allow"
+        reason = f"imports {names[:200]}, which verify.policy.packages does not allow"
         return Verdict(status="fail", reason=reason)
     if isinstance(tests, str) and (hidden := kept_back(program, tests)):
         return Verdict(status="fail", reason=f"NameError: `import *` does not give the tests {', '.join(hidden)}"[:300])

@@ -29,6 +29,7 @@ from planted_faults import (
     in_verify,
     plant,
 )
+from structured_faults import ALLOWED, CUT_SHORT, DEFAULTS, QUOTING, plant_bookings, plant_structured
 
 from evoltune.domain_kit.conformance import check_domain
 from evoltune.domain_kit.findings import Finding
@@ -41,6 +42,7 @@ GROUPS: dict[str, list[Fault]] = {
 UNSEEN: dict[str, list[Fault]] = {
     "programs": PROGRAMS, "computed": COMPUTED, "careless": CARELESS, "told of itself": TOLD_OF_ITSELF,
 }  # fmt: skip
+STRUCTURED: dict[str, list[Fault]] = {"cut short": CUT_SHORT, "quoting": QUOTING, "defaults": DEFAULTS}
 OPEN = '''"""Open questions: there is no right answer, so nothing is right or wrong."""
 
 from evoltune import Answer, Domain, Operator, Record, Task, Verdict
@@ -119,18 +121,29 @@ def test_a_sound_domain_with_computed_rewrites_gives_no_finding(tmp_path: Path):
     assert broken(plant_lamps(tmp_path)) == []
 
 
+def test_a_sound_domain_of_json_gives_no_finding(tmp_path: Path):
+    assert broken(plant_bookings(tmp_path)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("allowed", ALLOWED, ids=lambda allowed: str(allowed[0]))
+def test_what_is_near_to_a_fault_and_none_gives_no_finding(allowed: Fault, tmp_path: Path):
+    assert broken(plant_structured(tmp_path, allowed)) == []
+
+
 @pytest.mark.slow
 def test_a_sound_domain_of_programs_gives_no_finding(tmp_path: Path):
     assert broken(plant_texts(tmp_path)) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("group", [*GROUPS, *UNSEEN])
+@pytest.mark.parametrize("group", [*GROUPS, *UNSEEN, *STRUCTURED])
 def test_planted_faults_are_found(group: str, tmp_path: Path):
     """The bar is 110 of 120; here are more, and none may be missed."""
     missed, without_place = [], []
-    for i, fault in enumerate((GROUPS | UNSEEN)[group]):
-        found = broken((plant_any if group in GROUPS else plant_unseen)(tmp_path / str(i), fault))
+    planted = plant_any if group in GROUPS else plant_unseen if group in UNSEEN else plant_structured
+    for i, fault in enumerate((GROUPS | UNSEEN | STRUCTURED)[group]):
+        found = broken(planted(tmp_path / str(i), fault))
         missed += [] if found else [fault[0]]
         without_place += [fault[0] for f in found if not (f.where and f.todo)]
     assert (missed, without_place) == ([], [])
@@ -145,6 +158,16 @@ def test_broken_contracts_are_found_with_a_message_that_fits(part: int, tmp_path
         if not any(re.search(fault[4], f"{f.name} {f.detail} {f.todo}") for f in found):
             wrong.append((fault[0], [f.detail for f in found]))
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "fits"),
+    [(CUT_SHORT[0], "cut off"), (QUOTING[3], "reason"), (DEFAULTS[2], "context.policy")],
+    ids=lambda value: str(value[0]) if isinstance(value, tuple) else "",
+)
+def test_a_fault_of_what_is_cut_quoted_or_chosen_is_named(fault: Fault, fits: str, tmp_path: Path):
+    found = broken(plant_structured(tmp_path, fault))
+    assert any(fits in f"{f.detail} {f.todo}" and f.where for f in found), found
 
 
 @pytest.mark.parametrize("kind", ["hidden attribute", "event loop policy", "refusals as seed", "another file than"])

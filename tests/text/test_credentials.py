@@ -140,3 +140,34 @@ def test_what_stands_as_a_list_where_the_name_of_a_variable_belongs_is_taken_for
     assert set(secrets_in(value)) == {"cnry-key-77Aa", "cnry-key-88Bb"}
     assert "cnry" not in repr(masked(value))
     assert masked({"api_key_env": "MY_KEY"}) == {"api_key_env": "MY_KEY"}
+
+
+HEADER_NAMES = (
+    "Authorization", "X-Api-Key", "Content-MD5", "X-Amz-Content-Sha256", "x-ms-version-2", "OpenAI-Organization", "Sec-CH-UA-Platform-Version",
+    "cf_access_client_id", "X-B3-TraceId", "X-Request.Id", "DNT", "anthropic-beta", "X-Goog-User-Project", "Ocp-Apim-Subscription-Key",
+)  # fmt: skip
+KEYS_AS_NAMES = st.one_of(
+    st.sampled_from(["sk-proj-abcdEFGH1234ijklMNOP", "hf_AbCdEfGhIjKlMnOpQrSt", "Bearer tok3n-Zebra99Quagga", "key: Zebra99Quagga"]),
+    st.from_regex(r"[0-9]{2}[a-z]{2}[0-9][a-f0-9]{19}", fullmatch=True),
+    st.from_regex(r"[A-Za-z]{2}[0-9]{2}[A-Za-z]{2}[A-Za-z0-9_-]{20}", fullmatch=True),
+)  # fmt: skip
+
+
+@given(KEYS_AS_NAMES, st.sampled_from(["", "x", "Authorization"]))
+def test_a_key_in_place_of_a_headers_name_is_cut_out_and_known(key, value):
+    forget_secrets()
+    endpoint = {"url": "http://h/v1", "headers": {key: value}}
+    recipe = make_recipe({"domain": "math", "teacher": {"kind": "http", "endpoints": [endpoint]}})
+    assert key not in dump_recipe(recipe) and key not in repr(masked({"headers": {key: value}}))
+    assert key in {*secrets_in({"headers": {key: value}})}
+    assert "teacher.endpoints.0.headers.***" in [*cuts_in(masked(msgspec.to_builtins(recipe)), "")]
+    assert key not in without_credentials(f"teacher.endpoints.0.headers: {key!r} is no name of a header")
+    assert masked({"api_key_header": key}) == {"api_key_header": CUT}
+
+
+@pytest.mark.parametrize("name", HEADER_NAMES)
+def test_the_names_of_headers_stay(name):
+    assert masked({"headers": {name: "${MY_KEY}"}, "api_key_header": name}) == {
+        "headers": {name: "${MY_KEY}"},
+        "api_key_header": name,
+    }

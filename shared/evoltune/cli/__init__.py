@@ -133,8 +133,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     argv = present_words(sys.argv[1:] if argv is None else argv)
     for word in argv:  # an error may repeat them
-        name, _, value = word.lstrip("-").rpartition("=")
-        note_secrets(secrets_in({name.rpartition(".")[2]: value}))
+        path, _, value = word.lstrip("-").rpartition("=")
+        outer, _, name = path.rpartition(".")
+        note_secrets(secrets_in({outer.rpartition(".")[2]: {name: value}}))
     if not argv or argv[0] in ("-h", "--help", "help"):
         return _guarded("--help", lambda: _print(_help(), 0 if argv else 2))
     if argv[0] in ("-V", "--version"):

@@ -20,32 +20,32 @@ _CONTAINERS = (dict, list, set, deque, bytearray)
 def out_of_bounds(found: Any, given: Any) -> str:
     """What is wrong with a result's size or texts, in words; "" where nothing is."""
     size, invalid, key = 0, "", ""
-    for text, is_key in _texts(found):
+    for text, is_key in texts_in(found):
         size += len(text)
         key = key or (f"{text!r}" if is_key == "other" else "")
         invalid = invalid or ("" if _is_unicode(text) else text)
-    if invalid and all(_is_unicode(text) for text, _ in _texts(given)):
+    if invalid and all(_is_unicode(text) for text, _ in texts_in(given)):
         return f"{invalid[:60]!a}, which is no valid Unicode text"
     if key:
         return f"evidence with the key {key[:60]}, which is no string"
-    most = MOST + 8 * sum(len(text) for text, _ in _texts(given))
+    most = MOST + 8 * sum(len(text) for text, _ in texts_in(given))
     return f"{size} characters for one answer (at most {most} here): cut what it keeps" if size > most else ""
 
 
-def _texts(value: Any) -> Iterator[tuple[str, str]]:
+def texts_in(value: Any) -> Iterator[tuple[str, str]]:
     """All texts in a value, with "other" for the text of a key that is no string; numbers count with their digits."""
     if isinstance(value, str):
         yield value, ""
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield str(key), "" if isinstance(key, str) else "other"
-            yield from _texts(item)
+            yield from texts_in(item)
     elif is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
-            yield from _texts(getattr(value, field.name))
+            yield from texts_in(getattr(value, field.name))
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _texts(item)
+            yield from texts_in(item)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield "0" * (8 if isinstance(value, float) else value.bit_length() // 3), ""
 
@@ -76,7 +76,7 @@ def _items(value: Any, roots: tuple[str, ...], seen: set[int], depth: int = 0) -
         return 0
     seen.add(id(value))
     if isinstance(value, _CONTAINERS):
-        inner = value.values() if isinstance(value, dict) else value
+        inner = dict.values(value) if isinstance(value, dict) else value
         return len(value) + sum(
             _items(v, roots, seen, depth + 1) for v in [*inner][:1000] if isinstance(v, _CONTAINERS)
         )

@@ -26,6 +26,7 @@ from evoltune.domain_kit.moments import laws_of_moments
 from evoltune.domain_kit.near_misses import mutants
 from evoltune.domain_kit.probing import WRONG_S, Jobs, Outcome, Probe
 from evoltune.domain_kit.programs import Programs
+from evoltune.domain_kit.reasons import laws_of_reasons
 from evoltune.domain_kit.rewrites import Rewrites
 from evoltune.domain_kit.seeds import laws_of_seeds
 from evoltune.domain_kit.small_hooks import SmallHooks
@@ -110,6 +111,8 @@ class _Check:
             probe.call("state", name="a function")
         tasks = [*(s.task for s in seeds), *problems]
         yield from declared.laws_of_columns(domain, self.first.fields | self.second.fields, tasks, self.sources)
+        asked, own = self.first.options | self.second.options, self.first.declared | self.second.declared
+        yield from declared.laws_of_read_options(domain, asked, own, self.sources)
         yield from side_effects(self.first.notes | self.second.notes, self.sources.function(domain.verify))
 
     def _not_imported(self, law: str, outcome: Outcome) -> Finding:
@@ -154,5 +157,6 @@ class _Check:
                 with self.first.jobs.fresh():
                     yield from laws.deterministic(judged, tasks)
                 yield from costs(laws, judged.right, tasks)
+                yield from laws_of_reasons(laws, judged)
                 yield from laws_of_moments(laws)
         yield from laws.crashes.values()

@@ -9,15 +9,17 @@ from collections.abc import Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
-from evoltune.domain_kit.bounds import out_of_bounds
+from evoltune.domain_kit.bounds import out_of_bounds, texts_in
 from evoltune.record import STATUSES, Answer, KnownAnswers, Record, Task, Verdict
 
 MAX_ITEMS = 200_000
 """Seeds or problems that are read; an endless generator ends here."""
 
 
-MOST_REASON = 10_000
-"""Characters of a verdict's reason, which is stored with each answer."""
+MOST_REASON = 2_000
+"""Characters of a verdict's reason, which is stored with each answer; those of the sandbox are shorter."""
+QUOTED, STEP = 600, 150
+"""Characters one after another that a reason may take from the answer or the task, and the distance of the places that are compared."""
 
 
 class BreakContract(Exception):
@@ -136,10 +138,23 @@ def kind_of(value: object) -> str:
     return "None" if value is None else f"a {type(value).__name__}{' (dataclass)' if is_dataclass(value) else ''}"
 
 
+def quotes_at_length(reason: str, given: Any) -> bool:
+    """Whether a part of more than about `QUOTED` characters stands in one of the texts that were given, as it is or, where that
+    makes it little longer, as `repr` writes it."""
+    parts = [reason[at : at + QUOTED] for at in range(0, len(reason) - QUOTED + 1, STEP)]
+    texts = [text for text, _ in texts_in(given) if len(text) >= QUOTED] if parts else []
+    forms = [form for text in texts for form in (text, repr(text)) if len(form) < 1.2 * len(text)]
+    return any(part in form for form in forms for part in parts)
+
+
 def bounded(found: Any, given: Any, name: str) -> None:
     if isinstance(found, Verdict) and len(found.reason) > MOST_REASON:
         raise BreakContract(
             f"{name} gives a reason of {len(found.reason)} characters (at most {MOST_REASON}): cut what it quotes"
+        )
+    if isinstance(found, Verdict) and quotes_at_length(found.reason, given):
+        raise BreakContract(
+            f"{name} gives a reason of {len(found.reason)} characters that quotes more than {QUOTED} of the answer or the task: cut it"
         )
     if wrong := out_of_bounds(found, given):
         raise BreakContract(f"{name} returns {wrong}")

@@ -197,6 +197,22 @@ def laws_of_options(domain: Domain, sources: Sources) -> Iterator[Finding]:
     yield found or holds(law, counts)
 
 
+def laws_of_read_options(domain: Domain, asked: set[str], declared: set[str], sources: Sources) -> Iterator[Finding]:
+    """`asked`: the options that were read from `context.policy`; `declared`: those that were read from the Domain's own."""
+    law = "options are read from context.policy"
+    passed_over = sorted(declared - asked)
+    if passed_over:
+        key = passed_over[0]
+        yield broken(
+            law,
+            f"policy {key!r} is read from what the Domain declares: what a recipe chooses would change nothing",
+            sources.line_of("domain.policy", (".py",)) or sources.function(domain.verify),
+            f"read context.policy[{key!r}], which holds a recipe's verify.policy over the defaults",
+        )
+    elif domain.policy:
+        yield holds(law, f"{len(asked)} of {len(domain.policy)} were asked for")
+
+
 def _wrong_options(domain: Domain, sources: Sources, law: str) -> Iterator[Finding]:
     code = "\n".join(f.read_text(encoding="utf-8", errors="replace") for f in sources.files() if f.suffix == ".py")
     for key, value in domain.policy.items():

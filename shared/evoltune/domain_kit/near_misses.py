@@ -34,6 +34,13 @@ STRUCTURED = (
     "inside another",
 )
 """Kinds of change to a JSON object or list."""
+CUT_OFF = (
+    "its last bracket cut off",
+    "its last brackets cut off",
+    "its last quote and brackets cut off",
+    "its last bracket cut off, with another key at its end",
+)
+"""Kinds of an object or list whose end a token limit took: it is no JSON, and whoever closes it judges what nobody wrote."""
 RIGHT_AT_TIMES = frozenset((
     *(f"{old.strip()!r} swapped" for old, _ in SWAPS), "words in reverse order", "a word lost",
     "two values swapped", "a value of another type", "a value too many",
@@ -74,7 +81,19 @@ def _of_structure(text: str) -> dict[str, str]:
     keys: list[Any] = [*whole] if isinstance(whole, dict) else [*range(len(whole))]
     first, last = keys[0], keys[-1]
     changed = dict(zip(STRUCTURED, _changed(whole, first, last), strict=True))
-    return {kind: json.dumps(value, ensure_ascii=False) for kind, value in changed.items() if value != whole}
+    found = {kind: json.dumps(value, ensure_ascii=False) for kind, value in changed.items() if value != whole}
+    return found | cut_off(text)
+
+
+def cut_off(text: str) -> dict[str, str]:
+    """The beginnings of a JSON object or list of which only brackets are gone, or these and the sign before them."""
+    whole, written = json.loads(text), text.rstrip()
+    bare = written.rstrip("]} \t\r\n")
+    found = [written[:-1], bare, bare[:-1] if bare.endswith('"') else ""]
+    plain = [k for k, v in whole.items() if not isinstance(v, dict | list)] if isinstance(whole, dict) else []
+    turned = {**{k: v for k, v in whole.items() if k != plain[0]}, plain[0]: whole[plain[0]]} if plain else {}
+    found.append(json.dumps(turned, ensure_ascii=False)[:-1] if turned else "")
+    return dict(zip(CUT_OFF, found, strict=True))
 
 
 def is_structured(text: str) -> bool:
@@ -189,7 +208,11 @@ def in_place(response: str, candidate: str, other: str) -> str:
 def other_responses(response: str, candidate: str) -> dict[str, str]:
     """kind of change -> a response of the same form that states something else than `candidate`, which `response` states."""
     changes = _of_content(candidate)
-    return {kind: in_place(response, candidate, wrong) for kind, wrong in changes.items() if wrong.strip()}
+    found = {kind: in_place(response, candidate, wrong) for kind, wrong in changes.items() if wrong.strip()}
+    if is_structured(candidate) and candidate in response:  # nothing follows where a token limit struck
+        before = response.rpartition(candidate)[0]
+        found |= {kind: before + begun for kind, begun in cut_off(candidate).items() if begun.strip()}
+    return found
 
 
 def spoilt(response: str, candidate: str) -> list[str]:

@@ -18,7 +18,7 @@ import struct
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -64,7 +64,23 @@ class Seen(dict[str, Any]):
         return super().get(key, default)
 
     def __reduce__(self) -> Any:
-        return dict, (dict(self),)
+        return dict, (dict(dict.items(self)),)
+
+
+class SeenWhole(Seen):
+    """One of which a copy, or a walk through it, asks for every key."""
+
+    def __iter__(self) -> Iterator[str]:
+        self.asked.update(self.keys())
+        return super().__iter__()
+
+    def items(self) -> Any:
+        self.asked.update(self.keys())
+        return super().items()
+
+    def values(self) -> Any:
+        self.asked.update(self.keys())
+        return super().values()
 
 
 def main(config: dict[str, Any]) -> None:
@@ -97,6 +113,8 @@ class _Probe:
         self.fields: set[str] = set()
         """Names of the `Task.fields` that this call asked for."""
         self.options: set[str] = set()
+        """Names of the options that were asked for in `context.policy`, and in what the Domain declares."""
+        self.declared: set[str] = set()
         self.context = Context(run=self.run, policy={})
         self.function = ""
         """Which of several functions of one request runs: extract or verify."""
@@ -131,6 +149,7 @@ class _Probe:
         found = reply.pop("value")
         if isinstance(found, Domain):
             self.domain = found
+            self._watch_declared_policy(found)
             with suppress(Exception):  # a policy that is no mapping is a finding of its own
                 self._set_policy({})
             pages = (
@@ -141,9 +160,22 @@ class _Probe:
             self.watch.forget_settings()
         return reply
 
+    def _watch_declared_policy(self, domain: Domain) -> None:
+        """Notes who reads the defaults, by way of the Domain or of a name of the package: a recipe's own choice is not there."""
+        policy = domain.policy
+        if isinstance(policy, dict):
+            seen = SeenWhole(policy, self.declared)
+            object.__setattr__(domain, "policy", seen)
+            for module in list(sys.modules.values()):
+                if str(getattr(module, "__file__", None) or "").startswith(tuple(self.watch.roots)):
+                    for name in [name for name, value in vars(module).items() if value is policy]:
+                        setattr(module, name, seen)
+
     def _set_policy(self, chosen: Mapping[str, Any]) -> None:
         assert self.domain is not None
-        policy = Seen(json.loads(json.dumps(policy_of(self.domain, chosen))), self.options)
+        declared = set(self.declared)
+        policy = SeenWhole(json.loads(json.dumps(policy_of(self.domain, chosen))), self.options)
+        self.declared.intersection_update(declared)  # it was not the domain that asked
         self.context = Context(run=self.run, many=self.run_many, policy=policy)
 
     def run(self, job: Job) -> Verdict:
@@ -204,12 +236,13 @@ class _Probe:
             self.watch.compare_bindings()
             reply["notes"] = list(self.watch.notes)
         used = {"clock": surroundings.uses_clock, "random": surroundings.uses_random, "ran": self.ran}
-        return reply | used | {"function": self.function, "fields": set(self.fields), "options": set(self.options)}
+        names = {"fields": set(self.fields), "options": set(self.options), "declared": set(self.declared)}
+        return reply | used | names | {"function": self.function}
 
     def _declared(self) -> str:
         """What a Domain declares and a function could change, as text."""
         domain = self.domain
-        parts = [dict(self.context.policy), domain and [domain.policy, domain.evidence, domain.columns, domain.preload]]
+        parts = [self.context.policy, domain and [domain.policy, domain.evidence, domain.columns, domain.preload]]
         return repr([*parts, domain and [p.decoding for p in domain.profiles.values()]]) if domain else ""
 
     def _called(self, hook: str, function: Callable[[], Any], *, reads: bool, cpu_s: float) -> dict[str, Any]:

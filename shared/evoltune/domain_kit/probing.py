@@ -146,6 +146,9 @@ class Probe:
     fields: set[str] = field(default_factory=set)
     """Names of `Task.fields` that verify asked for."""
     options: set[str] = field(default_factory=set)
+    """Options that were asked for in `context.policy`."""
+    declared: set[str] = field(default_factory=set)
+    """Options that were asked for in `Domain.policy`, which holds the defaults alone."""
     cpu: float = 0.0
     """CPU seconds of all calls, and those that they only waited."""
     waits: dict[str, list[float]] = field(default_factory=dict)
@@ -239,6 +242,7 @@ class Probe:
         name = reply.get("function") or name
         self.fields |= reply.get("fields", set())
         self.options |= reply.get("options", set())
+        self.declared |= reply.get("declared", set())
         self._keep(name, reply["notes"])
         waited = 0.0 if reply.get("ran") else reply.get("waited", 0.0)
         self._count_waiting(name, waited)

@@ -47,6 +47,8 @@ _PLAIN_HEADERS = {
     "accept", "accept-language", "anthropic-beta", "anthropic-version", "content-type", "http-referer", "openai-organization",
     "openai-project", "referer", "user-agent", "x-title",
 }  # fmt: skip
+_HEADER = re.compile(r"(?:[a-z]{1,20}\d{0,3}|\d{1,3})(?:[-_.](?:[a-z]{1,20}\d{0,3}|\d{1,3}))*", re.IGNORECASE)
+"""What a header is called: words, with a number at most. Anything else in its place may be the key itself."""
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _USER = re.compile(r"(?<=://)(?!(?:[^/\s@:]*:)?\$\{\w+\}@)(?:[^/\s@'\"<>\\]*:[^/\s'\"<>]*|[^/\s@'\"<>\\:]+)@")
 _PARAMETER = re.compile(rf"([?&;]{_NAME}=)(?!\$\{{\w+\}}(?![\w-]))[^&\s'\"<>#]*[^&\s'\"<>#:,.)\]}}]", re.IGNORECASE)
@@ -81,10 +83,26 @@ def masked(value: Any, name: str = "") -> Any:
         return _SHAPE.sub(CUT, without_credentials(value))
     if isinstance(value, Mapping):
         below = _IS_NAME.fullmatch(name) is not None
-        return {key: masked(inner, _inner_name(name, str(key), below, inner)) for key, inner in value.items()}
+        return {
+            _masked_key(name, key): masked(inner, _inner_name(name, str(key), below, inner))
+            for key, inner in value.items()
+        }
     if isinstance(value, list | tuple):
         return type(value)(masked(inner, name) for inner in value)
     return value
+
+
+def _masked_key(outer: str, key: Any) -> Any:
+    """The name in a mapping, which is a secret where somebody wrote the key in place of a header's name, or one that has its form."""
+    if not isinstance(key, str):
+        return key
+    return CUT if outer == "headers" and not _HEADER.fullmatch(key) else _SHAPE.sub(CUT, without_credentials(key))
+
+
+def _secrets_in_key(outer: str, key: str) -> Iterator[str]:
+    if outer == "headers" and key and not _HEADER.fullmatch(key):
+        yield from (key, *_SCHEME.findall(key))
+    yield from (*secrets_of_url(key), *_SHAPE.findall(key))
 
 
 def secrets_in(value: Any, name: str = "") -> Iterator[str]:
@@ -97,6 +115,7 @@ def secrets_in(value: Any, name: str = "") -> Iterator[str]:
     elif isinstance(value, Mapping):
         below = _IS_NAME.fullmatch(name) is not None
         for key, inner in value.items():
+            yield from _secrets_in_key(name, str(key))
             yield from secrets_in(inner, _inner_name(name, str(key), below, inner))
     elif isinstance(value, list | tuple):
         for inner in value:
@@ -111,6 +130,8 @@ def cuts_in(value: Any, path: str, name: str = "") -> Iterator[str]:
     elif isinstance(value, Mapping):
         below = _IS_NAME.fullmatch(name) is not None
         for key, inner in value.items():
+            if CUT in str(key):
+                yield f"{path}.{key}".lstrip(".")
             yield from cuts_in(inner, f"{path}.{key}".lstrip("."), _inner_name(name, str(key), below, inner))
     elif isinstance(value, list | tuple):
         for i, inner in enumerate(value):
@@ -126,6 +147,8 @@ def _inner_name(outer: str, key: str, below: bool, inner: Any) -> str:
         return "" if key.lower() in _PLAIN_HEADERS else "secret"
     if outer == "env":
         return "secret" if is_secret_variable(key) else ""
+    if key == "api_key_header" and isinstance(inner, str) and inner and not _HEADER.fullmatch(inner):
+        return "secret"
     if key in ("api_key_env", "api_key_file", "api_key_header"):
         return "secret" if isinstance(inner, list | tuple | Mapping) else ""
     return key
