@@ -1,7 +1,12 @@
 """What is watched of the modules by which tests judge."""
 
+import json
+import logging
+import re
 import sys
 import types
+import typing
+import warnings
 
 import pytest
 
@@ -55,3 +60,94 @@ def test_a_change_is_found_by_its_name(module, change, name):
     assert [entry[1] for entry in libraries.changed()] == [name]
     module.number = 4
     assert [entry[1] for entry in libraries.changed()] == [name]
+
+
+def keyed(*, key=len):
+    return key
+
+
+@pytest.mark.parametrize(
+    ("make", "change", "name"),
+    [
+        (lambda m: {"load": len, "size": 3}, lambda m: m.value.update(load=print), "load"),
+        (lambda m: {"load": len}, lambda m: m.value.pop("load"), "load"),
+        (lambda m: {"load": len}, lambda m: setattr(m, "value", {"load": len}), "value"),
+        (lambda m: types.FunctionType(keyed.__code__, {}, "keyed", None), lambda m: m.value.__kwdefaults__.update(key=abs), "key"),
+        (lambda m: Own(), lambda m: setattr(m.value, "half", 3), "half"),
+        (lambda m: json, lambda m: setattr(m, "value", None), "value"),
+    ],
+)  # fmt: skip
+def test_tables_keywords_instances_and_modules_are_watched(module, make, change, name):
+    Own.half = lambda self: 1
+    module.value = make(module)
+    if type(module.value) is types.FunctionType:
+        module.value.__kwdefaults__ = {"key": len}
+    libraries = Libraries()
+    libraries.take([module])
+    assert libraries.changed() == []
+    change(module)
+    assert name in [entry[1] for entry in libraries.changed()]
+
+
+@pytest.mark.parametrize("name", ["number", "__doc__", "excepthook", "plain"])
+def test_what_programs_may_set_is_not_watched(module, name):
+    module.plain, module.excepthook = {"size": 3}, len
+    libraries = Libraries()
+    libraries.take([module])
+    setattr(module, name, {"size": 4} if name == "plain" else print)
+    assert libraries.changed() == []
+
+
+def test_modules_that_are_used_are_watched_two_steps_deep_and_no_deeper(monkeypatch):
+    chain = [types.ModuleType(f"chain{n}") for n in range(4)]
+    for one, after in zip(chain, [*chain[1:], None], strict=True):
+        monkeypatch.setitem(sys.modules, one.__name__, one)
+        one.function, one.after = (lambda: 0), after
+    libraries = Libraries()
+    libraries.take(chain[:1])
+    for one in chain:
+        one.function = print
+    assert [space["__name__"] for space, *_ in libraries.changed()] == ["chain0", "chain1", "chain2"]
+
+
+def test_a_module_is_used_where_functions_and_classes_come_from_it(module, monkeypatch):
+    other = types.ModuleType("other")
+    other.helper = lambda: 0
+    monkeypatch.setitem(sys.modules, "other", other)
+    module.function.__module__ = "other"
+    libraries = Libraries()
+    libraries.take([module])
+    other.helper = print
+    assert [entry[1] for entry in libraries.changed()] == ["helper"]
+
+
+def test_modules_that_programs_configure_are_left_alone():
+    libraries = Libraries()
+    libraries.take([sys, typing, logging, warnings])
+    assert libraries.parts.entries == [] and libraries.patterns is None and libraries.drop_patterns() is False
+
+
+def test_patterns_that_are_not_what_their_key_says_are_dropped(monkeypatch):
+    monkeypatch.setattr(re, "_cache", {})
+    kept = [
+        re.compile("a+"),
+        re.compile("a+", re.I),
+        re.compile(b"a+"),
+        re.compile("(?i)b"),
+        re.compile("c", re.A | re.M),
+    ]
+    table = re._cache
+    known = dict(table)
+    assert len(known) == len(kept)
+    libraries = Libraries()
+    libraries.take([re])
+    wrong = {
+        (str, "x", 0): re.compile("y|"), (str, "(?x)", 0): "no pattern", (str, "a+", 2): kept[0].pattern, "no key": kept[0], (str, "short"): kept[0],
+        (bytes, b"a+", 0, 1): kept[2], (str, "a*", 0): kept[1], (bytes, b"q", 0): re.compile("q"), (str, "d", 0): re.compile("d", re.I),
+    }  # fmt: skip
+    table.clear()
+    table.update({**known, **wrong})
+    assert libraries.drop_patterns() is False
+    assert table == {key: pattern for key, pattern in known.items() if key not in wrong}
+    monkeypatch.setattr(re, "_cache", {})
+    assert libraries.drop_patterns() is True

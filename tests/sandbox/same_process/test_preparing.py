@@ -36,3 +36,56 @@ def test_tests_that_do_not_compile_say_so(source):
 def test_a_name_that_means_the_programs_own_stays_a_name():
     (plain,), (kept,) = (known(("assert sum([1]) == 1",), keep)["parts"] for keep in (frozenset(), frozenset({"sum"})))
     assert "sum" not in plain.code.co_names and "sum" in kept.code.co_names
+
+
+@pytest.mark.parametrize(
+    ("source", "imports"),
+    [
+        ("import a.b as c, d", ["a.b", "d"]), ("from a.b import c", ["a.b"]), ("from . import a", []), ("from .a import b", []), ("from unittest import mock, TestCase", ["unittest", "unittest.mock"]),
+        ("from unittest import TestCase", ["unittest"]), ("import importlib\nimportlib.import_module('a.b')", ["importlib", "a.b"]), ("import_module('.mock', 'unittest')", ["unittest.mock"]),
+        ("import_module('.b', package)", [".b"]), ("__import__('a')", ["a"]), ("pytest.importorskip('a', '1.0')", ["a"]), ("import_module(name)", []), ("import_module('.')", []), ("load('a')", []),
+        ("sys.modules['unittest.mock']", ["unittest.mock"]), ("x = 'unittest'", []),
+    ],
+)  # fmt: skip
+def test_what_tests_import_is_known_however_they_import_it(source, imports):
+    assert known((source,))["imports"] == imports
+
+
+@pytest.mark.parametrize(
+    ("source", "classes"),
+    [
+        ("class A(B, m.C): pass", {"B", "C", "m"}), ("isinstance(x, A)", {"A"}), ("issubclass(x, (A, m.B))", {"A", "B", "m"}), ("isinstance(A, x)", {"x"}), ("self.assertIsInstance(x, A)", {"self", "x", "A"}),
+        ("pytest.raises(A)", {"pytest", "A"}), ("try:\n    f()\nexcept (A, B):\n    pass", {"A", "B"}), ("try:\n    f()\nexcept:\n    pass", set()), ("match x:\n    case A(): pass", {"A"}),
+        ("assert type(x) is A", {"A"}), ("assert A == type(x)", {"A"}), ("assert type(x) < A", set()), ("assert x == A", set()), ("A.make()", {"A"}), ("f(A)", set()),
+    ],
+)  # fmt: skip
+def test_names_that_are_used_as_classes_are_known(source, classes):
+    assert known((source,))["used_as_classes"] - {""} == classes
+
+
+@pytest.mark.parametrize(
+    ("source", "mentioned"),
+    [
+        ("assert f(x) == 2", {"f", "x"}), ("x = 1\nassert f(x)", {"f"}), ("import solution\nsolution.f(1)", {"f"}), ("import solution as s\ns.f(1)\nother.g", {"f", "other"}), ("from solution import f as g\ng(1)", {"f", "g"}),
+        ("def helper(a): return f(a)", {"f"}), ("for i in range(3): f(i)", {"range", "f"}),
+    ],
+)  # fmt: skip
+def test_names_that_may_be_the_programs_are_known(source, mentioned):
+    assert mentioned <= known((source,))["mentioned"]
+    assert not {"i", "helper", "solution", "s"} & known((source,))["mentioned"]
+
+
+@pytest.mark.parametrize(
+    ("source", "read"),
+    [
+        ("assert x == 1\nx = 2", set()), ("x = 2\nassert f(1) == x", {"x"}), ("WANTED = 3\ndef test(): assert f(1) == WANTED", {"WANTED", "f"}), ("def test(): assert f(N)\nN = 1", {"f", "N"}),
+    ],
+)  # fmt: skip
+def test_what_tests_read_before_they_bind_it_is_the_programs_state(source, read):
+    assert known((source,))["read"] == read
+
+
+def test_whether_tests_wait_or_catch_is_known():
+    for source, waits in (("async def test(): pass", True), ("def test(): pass", False)):
+        assert known((source,))["asynchronous"] is waits and known((source,))["catches_failures"] is False
+    assert preparing.prepared(SOURCES, frozenset()) == preparing.prepared((*SOURCES,), frozenset())

@@ -4,6 +4,7 @@ Imported only where tests need them: each would make the process larger, and so 
 """
 
 import importlib
+import itertools
 import types
 from collections.abc import Callable
 from typing import Any
@@ -17,9 +18,8 @@ run_coroutine: list[Callable[[Any], Any]] = []
 def take(name: str) -> types.ModuleType:
     """Imports a module. Raises what importing it raises."""
     module = importlib.import_module(name)
-    parts = name.split(".")
-    for n in range(1, len(parts) + 1):
-        modules[".".join(parts[:n])] = importlib.import_module(".".join(parts[:n]))
+    for package in itertools.accumulate(name.split("."), "{}.{}".format):
+        modules[package] = importlib.import_module(package)
     return module
 
 

@@ -7,6 +7,7 @@ only where the program has those names.
 import builtins
 import importlib
 import importlib.util
+import itertools
 import re
 import sys
 import types
@@ -131,5 +132,4 @@ class Imports:
 
 def _parents(name: str) -> list[str]:
     """A module's name and those of the packages round it."""
-    parts = name.split(".")
-    return [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
+    return [*itertools.accumulate(name.split("."), "{}.{}".format)]

@@ -75,7 +75,7 @@ def filtered(marks: Iterable[Any]) -> Iterator[None]:
 
 def _add(text: str) -> None:
     """`action:message:category:module:line`, as for `python -W`, but message and module are patterns."""
-    action, message, category, module, line = [*map(str.strip, text.split(":")), *[""] * 5][:5]
+    action, message, category, module, line = [*map(str.strip, text.split(":")), "", "", "", "", ""][:5]
     warnings.filterwarnings(cast(Any, action), message, _category(category), module, int(line or 0))
 
 
