@@ -11,6 +11,7 @@ import builtins
 import math
 import types
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from evoltune.sandbox import reading
@@ -97,7 +98,8 @@ def _run_source(
     return Outcome("pass", "", {})
 
 
-def _compiled(source: str) -> tuple[types.CodeType, list[str]]:
+@lru_cache(maxsize=8)  # a shared test runner meets the tests of a task once for each of its samples
+def _compiled(source: str) -> tuple[types.CodeType, tuple[str, ...]]:
     """Code, and the functions to call after it: those that the source does not call itself. A syntax tree only where a
     function could be called: building one takes longer than most programs run."""
     code = compile(source, _FILE, "exec", dont_inherit=True)
@@ -117,7 +119,7 @@ def _compiled(source: str) -> tuple[types.CodeType, list[str]]:
             if isinstance(n, ast.Call)
         }
         functions = [name for name in functions if name not in called]
-    return code, functions
+    return code, (*functions,)
 
 
 def _loaded_names(code: types.CodeType) -> Iterator[str]:

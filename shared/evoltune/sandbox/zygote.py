@@ -169,9 +169,12 @@ class _JobLoop:
         if warmed < 1:
             needs_preload = not self.isolated.namespaces and self.isolated.uid is not None
             _import([*PRELOAD, *(filesystem.modules_to_preload() if needs_preload else [])])
+            _freeze()
             _warm_up()
         if warmed < min(number, 2):
             _import(preload if number > 1 else [])
+            private.judging().libraries.prepare()
+            _freeze()
         return max(warmed, min(number, 2))
 
     def _run(self, resources: limits.ResourceLimits, line: int) -> limits.JobReport:
@@ -266,6 +269,10 @@ def _import(modules: Sequence[str]) -> None:
     for name in modules:
         with suppress(Exception):  # a program that needs a missing module says so itself
             importlib.import_module(name)
+
+
+def _freeze() -> None:
+    """Keeps the collector away from what every fork shares."""
     gc.disable()
     gc.collect()
     gc.freeze()

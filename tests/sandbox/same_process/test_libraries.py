@@ -34,12 +34,10 @@ def module(monkeypatch):
 def test_instances_are_watched_with_their_class_and_functions_once(module):
     libraries = Libraries()
     libraries.take([module])
-    assert [value for value, _ in libraries.parts.kinds if value in (*vars(module).values(), module)] == [
-        module,
-        module.own,
-    ]
-    watched = [(name, value) for space, name, value in libraries.parts.entries if space is vars(module)]
-    assert watched == [("function", module.function), ("own", module.own), ("kind", module.kind)]
+    (parts,) = [parts for parts in libraries.parts if parts.kinds[0][0] is module]
+    assert [value for value, _ in parts.kinds] == [module, module.own]
+    (watched,) = [(found.names, found.values) for found in parts.names if found.owner is vars(module)]
+    assert watched == (("function", "own", "kind"), (module.function, module.own, module.kind))
     assert libraries.changed() == []
 
 

@@ -27,35 +27,44 @@ _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType)
 _METHODS = (*_FUNCTIONS, property, classmethod, staticmethod)
 
 
+class Names(NamedTuple):
+    """What some names of a dict mean. Many a process is forked with thousands of these in it: a tuple for each name would take
+    four times as many pages."""
+
+    owner: Any
+    names: tuple[str, ...]
+    values: tuple[Any, ...]
+
+
 class Parts(NamedTuple):
     """What a module is made of."""
 
-    entries: list[Entry]
-    """Functions, classes, modules, instances, and tables of functions, by the dict that holds them."""
+    names: list[Names]
+    """Functions, classes, modules, instances, and tables of functions."""
     kinds: list[tuple[Any, type]]
     """The classes of instances, and of the module itself."""
-    classes: list[tuple[Any, int, frozenset[str]]]
-    """The names of classes, how many and which: one that is new hides a base's."""
+    classes: list[tuple[Any, tuple[str, ...]]]
+    """All names of classes: one that is new hides a base's."""
 
 
 _known: dict[str, Parts] = {}
 """Module -> its parts, where they were read before there was a job."""
-_used: dict[str, list[str]] = {}
+_used: dict[str, tuple[str, ...]] = {}
 """Module -> the modules that it uses, likewise."""
 
 
 def prepare() -> None:
-    """Reads the modules that are loaded, which no program has touched yet."""
+    """Reads the modules that are loaded, which no program has touched yet: done in the zygote, for it takes as long as some jobs."""
     for name, module in list(sys.modules.items()):
         if name not in _known and name not in _NEVER and type(module) is types.ModuleType:
-            _known[name], _used[name] = _parts(module), [*_modules_of(module)]
+            _known[name], _used[name] = _parts(module), (*_modules_of(module),)
 
 
 class Libraries:
     """The libraries of one job."""
 
     def __init__(self) -> None:
-        self.parts = Parts([], [], [])
+        self.parts: list[Parts] = []
         self.patterns: dict[Any, Any] | None = None
         """The table of compiled patterns, where tests use it."""
 
@@ -69,21 +78,21 @@ class Libraries:
         packages = {name.partition(".")[0] for name in found} & {*_PACKAGES}
         if packages:
             found |= dict.fromkeys(name for name in sys.modules if name.partition(".")[0] in packages)
-        for name in found:
-            module = sys.modules.get(name)
-            if type(module) is types.ModuleType:
-                for mine, its in zip(self.parts, _known.get(name) or _parts(module), strict=True):
-                    mine.extend(its)  # type: ignore[attr-defined]
+        taken = [(name, module) for name in found if type(module := sys.modules.get(name)) is types.ModuleType]
+        self.parts = [_known.get(name) or _parts(module) for name, module in taken]
         self.patterns = re._cache if "re" in found else None  # type: ignore[attr-defined]
 
     def changed(self) -> list[Entry]:
         """What means something else now, or is new where it hides something."""
-        entries, kinds, classes = self.parts
-        found = [entry for entry in entries if entry[0].get(entry[1]) is not entry[2]]
-        found += [({"__class__": type(value)}, "__class__", kind) for value, kind in kinds if type(value) is not kind]
-        for space, size, names in classes:
-            if len(space) != size:
-                found += [(space, k, None) for k in space if k not in names and not k.startswith("__")]
+        found: list[Entry] = []
+        for parts in self.parts:
+            for owner, names, values in parts.names:
+                get = owner.get
+                found += [(owner, k, v) for k, v in zip(names, values, strict=True) if get(k) is not v]
+            found += [({"__class__": type(v)}, "__class__", kind) for v, kind in parts.kinds if type(v) is not kind]
+            for space, names in parts.classes:
+                if len(space) != len(names):
+                    found += [(space, k, None) for k in space if k not in names and not k.startswith("__")]
         return found
 
     def drop_patterns(self) -> bool:
@@ -106,11 +115,11 @@ def _is_pattern_of(key: Any, pattern: Any) -> bool:
     return same and (inline in text or not pattern.flags & ~(flags | re.UNICODE))
 
 
-def _uses(name: str) -> list[str]:
+def _uses(name: str) -> tuple[str, ...]:
     if name in _used:
         return _used[name]
     module = sys.modules.get(name)
-    return [*_modules_of(module)] if type(module) is types.ModuleType else []
+    return (*_modules_of(module),) if type(module) is types.ModuleType else ()
 
 
 def _modules_of(module: types.ModuleType) -> Iterator[str]:
@@ -126,30 +135,38 @@ def _modules_of(module: types.ModuleType) -> Iterator[str]:
 
 def _parts(module: types.ModuleType) -> Parts:
     space, found = vars(module), Parts([], [(module, types.ModuleType)], [])
+    own = list[tuple[str, Any]]()
     for name, value in list(space.items()):
         if name.startswith("__") or name.endswith("hook"):
             continue
         kind: Any = type(value)
         if isinstance(value, type) and value.__flags__ & _PER_CLASS:
-            found.entries.append((space, name, value))
+            own.append((name, value))
             if getattr(value, "__module__", None) == module.__name__:
-                own = value.__dict__
-                found.entries.extend((own, k, v) for k, v in list(own.items()) if isinstance(v, _METHODS))
-                found.classes.append((own, len(own), frozenset(own)))
+                _add(
+                    found.names, value.__dict__, ((k, v) for k, v in value.__dict__.items() if isinstance(v, _METHODS))
+                )
+                found.classes.append((value.__dict__, (*value.__dict__,)))
         elif kind is dict:
             if len(value) <= _MAX_TABLE and any(map(callable, value.values())):
-                found.entries.append((space, name, value))
-                found.entries.extend((value, k, v) for k, v in value.items() if callable(v))
+                own.append((name, value))
+                _add(found.names, value, ((k, v) for k, v in value.items() if callable(v)))
         elif kind is types.ModuleType or callable(value):
-            found.entries.append((space, name, value))
-            keywords = getattr(value, "__kwdefaults__", None) if kind is types.FunctionType else None
-            found.entries.extend((keywords, k, v) for k, v in (keywords or {}).items())
+            own.append((name, value))
+            if kind is types.FunctionType and value.__kwdefaults__:
+                _add(found.names, value.__kwdefaults__, value.__kwdefaults__.items())
         if kind.__flags__ & _PER_CLASS and type(kind) is type and type(names := _names(value)) is dict:
-            found.entries.append((space, name, value))
+            own.append((name, value))
             found.kinds.append((value, kind))
             methods = {*(k for k, v in names.items() if callable(v)), *_methods(kind)}
-            found.entries.extend((names, k, names.get(k)) for k in methods if not k.startswith("__"))
+            _add(found.names, names, ((k, names.get(k)) for k in methods if not k.startswith("__")))
+    _add(found.names, space, own)
     return found
+
+
+def _add(found: list[Names], owner: Any, items: Iterable[tuple[str, Any]]) -> None:
+    if pairs := [*items]:
+        found.append(Names(owner, *zip(*pairs, strict=True)))
 
 
 def _names(value: Any) -> Any:

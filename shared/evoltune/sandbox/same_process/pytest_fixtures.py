@@ -6,7 +6,6 @@ import os
 import pathlib
 import pkgutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -123,7 +122,7 @@ class _CapturedDescriptors(_Captured):
 
     def __init__(self, binary: bool = False) -> None:
         super().__init__(binary)
-        self.files = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - closed with the test
+        self.files = _nameless_file(), _nameless_file()
         self.saved = [os.dup(number) for number in (1, 2)]
 
     def start(self) -> None:
@@ -277,7 +276,21 @@ def _monkeypatch() -> Iterator[Any]:
 
 def _folder() -> Any:
     """A new folder, under the name that `os.getcwd` has for it."""
-    return pathlib.Path(tempfile.mkdtemp()).resolve()
+    path = _new_path()
+    path.mkdir(0o700)
+    return path.resolve()
+
+
+def _nameless_file() -> Any:
+    path = _new_path()
+    file = path.open("x+b")
+    path.unlink()
+    return file
+
+
+def _new_path() -> pathlib.Path:
+    """A path that nobody has. `tempfile` would bring three compression libraries into every fork."""
+    return pathlib.Path(os.environ.get("TMPDIR", "/tmp"), f"tmp{os.urandom(8).hex()}")
 
 
 class _LocalPath(type(pathlib.Path())):  # type: ignore[misc]

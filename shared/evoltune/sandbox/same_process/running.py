@@ -64,7 +64,6 @@ def prepare() -> None:
     """Makes what every job needs, unless it is there."""
     if not _next:
         hiding.hide()
-        libraries.prepare()
         _next.append(Run())
 
 
@@ -116,7 +115,7 @@ class Run:
         self.functions = bindings.bound(judge)
         self.builtins = environment.Builtins(self.imports)
         self.hook = monitor.hook(self.state, self._is_tests, (self.builtins,))
-        self.hidden: tuple[Any, ...] = ()
+        self.hidden = signals.made()
         self.tests_ran: set[str] = set()
         self.program: dict[str, Any] = {}
         self.space: TestSpace | None = None
@@ -147,7 +146,7 @@ class Run:
             plain_values.learn_arrays(numpy)
         if watched:
             self.streams.use()
-            self.hidden = signals.hide_frames()
+            signals.hide_frames(self.hidden)
         self.watched = monitor.snapshot(modules)
         self.libraries.take([*modules, *self._of_fixtures()])
         if watched:

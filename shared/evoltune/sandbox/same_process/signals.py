@@ -54,8 +54,11 @@ def _with_constants(function: Callable[..., Any], real: Any) -> types.FunctionTy
     return types.FunctionType(code.replace(co_consts=constants), {"__builtins__": {}}, real.__name__)
 
 
-def hide_frames() -> tuple[Any, ...]:
-    """Puts both functions into the signal module, for the rest of this process. Returns them: their code is not for programs."""
-    _signal.signal = _with_constants(_register, _signal.signal)
-    _signal.getsignal = _with_constants(_registered, _signal.getsignal)
-    return _signal.signal, _signal.getsignal
+def made() -> tuple[types.FunctionType, types.FunctionType]:
+    """What takes the place of `signal.signal` and `signal.getsignal`. Their code is not for programs."""
+    return _with_constants(_register, _signal.signal), _with_constants(_registered, _signal.getsignal)
+
+
+def hide_frames(functions: tuple[types.FunctionType, types.FunctionType]) -> None:
+    """Puts what `made` gave into the signal module, for the rest of this process."""
+    _signal.signal, _signal.getsignal = functions

@@ -38,6 +38,7 @@ def warm_up() -> None:
             for event, args in _EVENTS:
                 run.state.busy = False
                 run.hook(event, args)
+            vars(run).clear()  # it holds code whose constants lead back to it: a circle that the collector does not see
             del run
             gc.collect()  # the next one takes its place: a smaller zygote is forked faster
     preparing.prepared.cache_clear()
