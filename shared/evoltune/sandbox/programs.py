@@ -41,8 +41,14 @@ SECRET_FD, REPORT_FD = 3, 4
 _FILE = f"<{NAME}>"
 
 
-_NEEDS_SHARED_MEMORY = re.compile(
-    r"\b(?:multiprocessing|concurrent|joblib|posix_ipc|sem_open|shm_open|boost/interprocess)\b"
+_OF_SHARED_MEMORY = (
+    "multiprocessing",
+    "concurrent",
+    "joblib",
+    "posix_ipc",
+    "sem_open",
+    "shm_open",
+    "boost/interprocess",
 )
 
 
@@ -103,13 +109,13 @@ def serve(channel: int, request: list[Any]) -> None:
 def prepare_for(program: str) -> None:
     """What a program that is loaded may expect: shared memory, and a module `pytest` on any host."""
     offer_shared_memory(program)
-    if _IMPORTS_PYTEST.search(program):
+    if "pytest" in program and _IMPORTS_PYTEST.search(program):
         sys.modules["pytest"] = pytest_of_programs
 
 
 def offer_shared_memory(program: str) -> None:
     """Makes /dev/shm, where this sandbox has one of its own, for a program that names what is kept there."""
-    if _NEEDS_SHARED_MEMORY.search(program):
+    if any(name in program for name in _OF_SHARED_MEMORY):
         with suppress(OSError):
             os.mkdir(SHARED_MEMORY)
 

@@ -47,12 +47,14 @@ def main(channel: int, output: int, replies: int, resources: limits.ResourceLimi
     _keep_only(channel, replies)
     channel = 3
     limits.confine_solution(resources)
+    loaded = LoadedProgram(channel)  # before any fork: what a child makes lies on pages of its own
     try:
         while True:
             request = wire.receive_request(channel)
             if request[0] == "load":
                 programs.prepare_for(request[1])
-                LoadedProgram(channel, request[1], request[2]).serve()
+                loaded.load(request[1], request[2])
+                loaded.serve()
             elif request[0] == "judge":
                 programs.prepare_for(request[1]["program"])
                 private.judging().judge(channel, request[1])
@@ -105,14 +107,19 @@ def _keep_only(channel: int, replies: int) -> None:
 
 
 class LoadedProgram:
-    """One program as a module, and the objects to which the test runner holds handles."""
+    """The program that this process will load, as a module, and the objects to which the test runner holds handles."""
 
-    def __init__(self, channel: int, program: str, exact: bool) -> None:
+    def __init__(self, channel: int) -> None:
         self.channel, self.objects = channel, dict[int, Any]()
         self.kept = False
         """Whether the last result holds an object that stays here."""
-        self._other = self._exact_handle if exact else self._handle
+        self._other = self._handle
         self._decoder = json.JSONDecoder(object_hook=self._untag)
+
+    def load(self, program: str, exact: bool) -> None:
+        """Executes the program and sends its names, or what it raised. `exact`: subclasses of plain types stay here."""
+        if exact:
+            self._other = self._exact_handle
         self.space = programs.new_module(programs.NAME)
         if "random" in program:
             random.seed()
@@ -122,14 +129,14 @@ class LoadedProgram:
         except MemoryError:
             os._exit(limits.EXIT_MEMORY)
         except BaseException as error:  # noqa: BLE001 - a program may raise anything
-            wire.send(channel, ["raise", *programs.describe(error)])
+            wire.send(self.channel, ["raise", *programs.describe(error)])
             return
         names = [
             [name, "call" if callable(value) else "value"]
             for name, value in list(self.space.items())
             if not name.startswith("__")
         ]
-        wire.send(channel, ["ready", names])
+        wire.send(self.channel, ["ready", names])
 
     def serve(self, replies: int = REPLIES) -> None:
         """Answers requests until the channel closes (EOFError)."""

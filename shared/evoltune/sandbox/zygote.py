@@ -318,7 +318,9 @@ def _warm_up() -> None:
 
 def _serve_warm_up(channel: int, replies: int) -> None:
     with suppress(EOFError, OSError):
-        LoadedProgram(channel, *wire.receive_request(channel)[1:]).serve(replies)
+        loaded = LoadedProgram(channel)
+        loaded.load(*wire.receive_request(channel)[1:])
+        loaded.serve(replies)
 
 
 def _become_test_runner(line: int, resources: limits.ResourceLimits, isolated: isolation.Isolation) -> None:
