@@ -13,7 +13,7 @@ from binascii import a2b_base64
 from typing import Any
 
 from evoltune.record import STATUSES
-from evoltune.sandbox import reading, source_tests, values, whole_programs, wire
+from evoltune.sandbox import programs, reading, source_tests, values, whole_programs, wire
 from evoltune.sandbox.limits import Outcome
 from evoltune.sandbox.proxies import NeedsSameProcess, Proxy, SolutionConnection
 
@@ -44,7 +44,7 @@ def run(connection: SolutionConnection, job: dict[str, Any]) -> Outcome:
 
 def _load(connection: SolutionConnection, program: str, exact: bool) -> source_tests.Names | Outcome:
     """The names that the program defines; or the outcome where loading it fails."""
-    kind, names, *rest = connection.ask(["load", program, exact])
+    kind, names, *rest = connection.ask(["load", program, exact, programs.expects_more(program)])
     if kind == "ready":
         return list(names)
     text, line = rest
@@ -65,7 +65,9 @@ def same_process(connection: SolutionConnection, job: dict[str, Any]) -> Outcome
         "key": key.hex(), "program": job["program"], "entry": job["entry"], "each": job["each"], "tests": a2b_base64(job["prepared"]),
         "modules": _PROGRAM_MODULES, "apart": job.get("apart", False),
     }  # fmt: skip
-    repeated, steps, (status, reason, evidence) = connection.ask(["judge", request])
+    repeated, steps, (status, reason, evidence) = connection.ask(
+        ["judge", request, programs.expects_more(job["program"])]
+    )
     for _ in range(min(int(steps), reading.MAX_STEPS)):
         key = blake2b(key, digest_size=16).digest()
     well_formed = status in STATUSES and isinstance(reason, str) and isinstance(evidence, dict)

@@ -106,10 +106,15 @@ def serve(channel: int, request: list[Any]) -> None:
         wire.send(channel, _folder.reply)
 
 
+def expects_more(program: str) -> bool:
+    """Whether a program that is loaded may need `prepare_for`: asked by the test runner, whose pages are its own by then."""
+    return any(name in program for name in (*_OF_SHARED_MEMORY, "pytest"))
+
+
 def prepare_for(program: str) -> None:
     """What a program that is loaded may expect: shared memory, and a module `pytest` on any host."""
     offer_shared_memory(program)
-    if "pytest" in program and _IMPORTS_PYTEST.search(program):
+    if _IMPORTS_PYTEST.search(program):
         sys.modules["pytest"] = pytest_of_programs
 
 

@@ -4,9 +4,9 @@ It is forked before the test runner reads the tests, so it can find nothing of t
 values and nothing more. Invariant: it holds one channel (to the test runner) and a pipe for output, never the descriptor
 over which the verdict goes.
 
-Requests: ["load", program, whether subclasses of plain types stay with it], then on what it defines ["do", operation, target, arguments]
+Requests: ["load", program, whether subclasses of plain types stay with it, whether it expects more], then on what it defines ["do", operation, target, arguments]
 or ["calls", function, argument lists, whether long results are sent whole], whose replies go to a pipe, a line each;
-["script" | "build" | "exec", ...] for whole programs; ["judge", job] for a program and its tests together, which it
+["script" | "build" | "exec", ...] for whole programs; ["judge", job, whether it expects more] for a program and its tests together, which it
 answers once, under a secret; ["fork", cpu_s, core] for solution processes of further jobs, in structs from then on.
 """
 
@@ -52,11 +52,13 @@ def main(channel: int, output: int, replies: int, resources: limits.ResourceLimi
         while True:
             request = wire.receive_request(channel)
             if request[0] == "load":
-                programs.prepare_for(request[1])
+                if request[3]:
+                    programs.prepare_for(request[1])
                 loaded.load(request[1], request[2])
                 loaded.serve()
             elif request[0] == "judge":
-                programs.prepare_for(request[1]["program"])
+                if request[2]:
+                    programs.prepare_for(request[1]["program"])
                 private.judging().judge(channel, request[1])
             elif request[0] == "fork":
                 _serve_forks(channel, request[1], request[2])
@@ -95,8 +97,7 @@ def _serve_forks(channel: int, cpu_s: float, core: int) -> None:
         os.close(fd)
         os.close(replies)
         os.write(channel, FORKED.pack(child))
-        _, status, usage = os.wait4(child, 0)
-        os.write(channel, ENDED.pack(status, usage[0] + usage[1], usage[2]))
+        os.write(channel, ENDED.pack(*kernel.wait(child)))
         cpu_s, core = NEXT.unpack(wire.read_exactly(channel, NEXT.size))
 
 

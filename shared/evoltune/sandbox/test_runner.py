@@ -166,12 +166,13 @@ def _run_in_child(
     replies, answers = os.pipe()
     signal.setitimer(signal.ITIMER_REAL, 2 * cpu_s + 1, 1.0)
     try:
-        child = _fork_solution(connection, (theirs, answers), (cpu_s, core if pinned else -1), first)
+        _fork_solution(connection, (theirs, answers), (cpu_s, core if pinned else -1), first)
         connection.use_channel(ours, replies)
         outcome = _run_tests(connection, job)
         output, silent, connection.dead = connection.drain(), connection.dead, False
-        os.kill(child, signal.SIGKILL)
         connection.use_channel(control, no_replies)
+        connection.wait()
+        os.kill(FORKED.unpack(wire.read_exactly(control, FORKED.size))[0], signal.SIGKILL)
         os.close(ours)
         os.close(replies)
         connection.wait()
@@ -189,9 +190,9 @@ def _run_in_child(
 
 def _fork_solution(
     connection: SolutionConnection, ends: tuple[int, int], limits_of_job: tuple[float, int], first: bool
-) -> int:
-    """Has the solution process fork a child that serves the channel and the pipe of replies whose ends these are. Returns its
-    process number."""
+) -> None:
+    """Has the solution process fork a child that serves the channel and the pipe of replies whose ends these are. It will tell the
+    child's number on its own channel."""
     control = connection.channel
     if first:
         wire.send_request(control, ["fork", *limits_of_job])
@@ -202,5 +203,3 @@ def _fork_solution(
     line.detach()
     for fd in ends:
         os.close(fd)
-    connection.wait()
-    return int(FORKED.unpack(wire.read_exactly(control, FORKED.size))[0])

@@ -14,7 +14,6 @@ import gc
 import importlib
 import json
 import os
-import pickle
 import resource
 import select
 import signal
@@ -160,6 +159,8 @@ def _next_batch(data: socket.socket, dispatcher: Dispatcher) -> tuple[str, list[
     waiting_since = time.monotonic()
     if dispatcher.shared and not select.select([data], [], [], LINGER_S)[0]:
         dispatcher.close_shared()
+    import pickle
+
     (size,) = struct.unpack(">Q", wire.read_exactly(data, 8))
     kind, items = pickle.loads(wire.read_exactly(data, size))  # from the driver, whom we trust
     dispatcher.more_follow = len(items) > 1 or time.monotonic() - waiting_since < LINGER_S

@@ -319,7 +319,7 @@ def _warm_up() -> None:
 def _serve_warm_up(channel: int, replies: int) -> None:
     with suppress(EOFError, OSError):
         loaded = LoadedProgram(channel)
-        loaded.load(*wire.receive_request(channel)[1:])
+        loaded.load(*wire.receive_request(channel)[1:3])
         loaded.serve(replies)
 
 

@@ -41,18 +41,10 @@ class Streams:
         sys.stdin, sys.stdout, sys.stderr = self.stdin, self.stdout, self.stderr
 
 
-_NEEDS_FILE = re.compile(
-    r"\b(?:reload|runpy|getsource\w*|getfile|subprocess|Popen|create_subprocess_\w+|__file__|\w+\.py)\b"
-)
-"""Words of tests that need the program as a file."""
-
-
-def file_of(module: types.ModuleType, program: str, sources: Iterable[str], names: Iterable[str]) -> str:
-    """The name of the program's file. Where the tests need one, it is written into the current folder, under the name by which
-    they import the program, and the module is what an import of it would give."""
+def write_file(module: types.ModuleType, program: str, sources: Iterable[str], names: Iterable[str]) -> str:
+    """Writes the program's file into the current folder, for tests that need one, under the name by which they import the program;
+    the module becomes what an import of it would give. Returns its path."""
     text = "\n".join(sources)
-    if not _NEEDS_FILE.search(text):
-        return f"<{module.__name__}>"
     name = next((n for n in sorted(names) if re.search(rf"\b{n}\b", text)), "solution")
     path = os.path.join(os.getcwd(), f"{name}.py")
     with open(path, "w", encoding="utf-8", errors="surrogatepass") as file:

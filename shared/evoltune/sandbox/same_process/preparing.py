@@ -15,6 +15,13 @@ from typing import Any
 
 from evoltune.sandbox.same_process import rewriting
 
+_BY_WORD = {"tmp": "pathlib", "match": "re", "Regex": "re", "testing": "numpy.testing", "strptime": "_strptime"}
+"""Modules by which tests judge without importing them: of paths that a fixture gives, of patterns, of libraries that import a part of
+themselves late."""
+_NEEDS_FILE = re.compile(
+    r"\b(?:reload|runpy|getsource\w*|getfile|subprocess|Popen|create_subprocess_\w+|__file__|\w+\.py)\b"
+)
+"""Words of tests that need the program as a file."""
 _IMPORTING = ("import_module", "__import__", "importorskip")
 _DEFINITION = re.compile(r"^(?:async\s+)?(?:def|class)\s+(\w+)", re.M)
 
@@ -40,6 +47,8 @@ def _known(sources: tuple[str, ...], keep: frozenset[str]) -> dict[str, Any]:
             "catches_failures": any(map(rewriting.catches_failures, trees)),
             "asynchronous": any(isinstance(node, ast.AsyncFunctionDef) for node in nodes),
             "imports": [name for node in nodes for name in _imported(node)],
+            "judges": sorted({m for word, m in _BY_WORD.items() if any(word in source for source in sources)}),
+            "needs_file": any(map(_NEEDS_FILE.search, sources)),
         }
         for tree in trees:
             parts.append(rewriting.marked(tree, keep, first))

@@ -48,7 +48,6 @@ JUDGES = {
     "assert_allclose": "numpy.testing:assert_allclose", "assert_array_equal": "numpy.testing:assert_array_equal", "unittest": "unittest",
 }  # fmt: skip
 """Names by which tests judge that are the libraries' own, whatever the program makes of them."""
-_BY_WORD = {"tmp": "pathlib", "match": "re", "Regex": "re", "testing": "numpy.testing", "strptime": "_strptime"}
 EXIT_MEMORY = 86
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _write, _exit, _getpid = os.write, os._exit, os.getpid
@@ -140,6 +139,7 @@ class Run:
         self.names, self.sources, self.defined = known["names"], known["sources"], known["defined"]
         self.mentioned, self.used_as_classes = known["mentioned"], known["used_as_classes"]
         self.catches_failures, self.read = known["catches_failures"], known["read"]
+        self.needs_file = known["needs_file"]
         modules = self.imports.take(known["imports"], self.request, "unittest" in self.names, known["asynchronous"])
         tests = [part.bound(self.functions) for part in known["parts"]]
         if numpy := sys.modules.get("numpy"):
@@ -148,7 +148,8 @@ class Run:
             self.streams.use()
             signals.hide_frames(self.hidden)
         self.watched = monitor.snapshot(modules)
-        self.libraries.take([*modules, *self._of_fixtures()])
+        if judging := [*modules, *(importlib.import_module(n) for n in known["judges"] if _is_at_hand(n))]:
+            self.libraries.take(judging)
         if watched:
             sys.addaudithook(self.hook)
         return self._load() or self._run_tests(tests)
@@ -188,16 +189,6 @@ class Run:
         for owner, name, _ in found:
             module = owner.get("__name__", owner.get("__module__", "a module"))
             self._broken(f"{module}.{name} to be another than it was")
-
-    def _of_fixtures(self) -> list[types.ModuleType]:
-        """Modules by which the tests judge without importing them: of paths that a fixture gives, of patterns, of libraries that
-        import a part of themselves late."""
-        wanted = {name for word, name in _BY_WORD.items() if any(word in source for source in self.sources)}
-        return [
-            importlib.import_module(n)
-            for n in sorted(wanted)
-            if n.startswith("_") or n.partition(".")[0] in sys.modules
-        ]
 
     def _broken(self, what: str) -> None:
         """The program has reached for the judge. Raises PermissionError, and no verdict will be believed."""
@@ -243,7 +234,9 @@ class Run:
             random.seed()
         gc.enable()
         try:
-            self.file = environment.file_of(module, program, self.sources, self.request["modules"])
+            self.file = f"<{PROGRAM}>"
+            if self.needs_file:
+                self.file = environment.write_file(module, program, self.sources, self.request["modules"])
             code = environment.compiled(program, self.file)
             exec(code, space)  # noqa: S102 - the purpose of this process
         except MemoryError:
@@ -404,6 +397,11 @@ class Run:
         if isinstance(error, AssertionError):
             return "fail", f"failed: {test}{': ' + text[:300] if text else ''}", evidence
         return "fail", f"{kind}: {text[:300]} in: {test}", {**evidence, "exception": kind}
+
+
+def _is_at_hand(name: str) -> bool:
+    """Whether a module is loaded, or is one of the interpreter's own that it loads late."""
+    return name.startswith("_") or name.partition(".")[0] in sys.modules
 
 
 def _raised_by_tests(end: SystemExit) -> bool:
