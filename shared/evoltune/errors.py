@@ -5,7 +5,6 @@ written; 1: work began and failed, what was finished is kept). Bad model output 
 `Drop`.
 """
 
-import difflib
 import errno
 import importlib.util
 from collections.abc import Iterable, Iterator
@@ -125,6 +124,8 @@ def naming_file(path: object) -> Iterator[None]:
 def nearest(word: str, known: Iterable[str]) -> str:
     """The end of a message: `did you mean 'x'?` when a known word is near, else what is allowed, at most 30 words of it."""
     known = sorted(known)
+    import difflib  # late: every fork of the sandbox would hold it
+
     near = difflib.get_close_matches(word, known, n=1)
     more = f" and {len(known) - 30} more" if len(known) > 30 else ""
     return f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(known[:30]) or 'none'}{more}"

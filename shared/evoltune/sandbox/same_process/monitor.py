@@ -6,8 +6,8 @@ objects; what it sees is kept, whether or not the program swallows the exception
 """
 
 import os
+import site
 import sys
-import sysconfig
 import types
 from _blake2 import blake2b
 from _thread import get_ident
@@ -31,9 +31,7 @@ _RETURNS_FRAMES = frozenset({
 })  # fmt: skip
 _DEBUGGERS = ("/bdb.py", "/pdb.py")  # they show the variables of every frame
 _IMPORTER = "<frozen importlib"
-_LIBRARIES = tuple(
-    {f"{p}/" for k, p in sysconfig.get_paths().items() if k in ("stdlib", "platstdlib", "purelib", "platlib")}
-)
+_LIBRARIES = tuple({f"{path}/" for path in (os.path.dirname(os.__file__), *site.getsitepackages())})
 _OWN = os.path.dirname(sys._getframe().f_code.co_filename) + "/"
 _NO_IMPORT = frozenset(
     {
