@@ -236,7 +236,9 @@ def _with_factors(text: str, found: Found) -> Found:
     if number is None or at < 0:
         return found
     whole = expression_around(text, at, at + len(written))
-    return found if whole in ("", written) else Found(found.text.replace(written, whole, 1), "number")
+    if not whole or whole in found.text:
+        return found
+    return Found(found.text.replace(written, whole, 1), "number")
 
 
 def _single(text: str, found: Found) -> Found:

@@ -11,7 +11,7 @@ import re
 from evoltune_math.answers.vocabulary import number_in_words
 
 _MAX_BEFORE = 60
-_MAX_COUNTED = 4  # words at the end of a sentence, one of which is its number: `Tom has seven apples`
+_MAX_COUNTED = 3  # words at the end of a sentence, one of which is its number: `Tom has seven apples`
 _MAX_SENTENCE = 200  # characters at the end in which a last sentence begins that a limit may have cut
 
 _OF_THE_TEXT = r"(?:theorem|lemma|corollary|proposition|definition|axiom|postulate|equation|formula|identity|figure|fig\.?|appendix|eq\.?)"
@@ -65,15 +65,18 @@ _CUT = re.compile(
 )
 """The end of a text that stops in the middle of a sentence: a limit on tokens cut it. `u + at` and `12 sq in` are whole."""
 _ENDS = frozenset(".!?。)]}$%")
-_LAST_SENTENCE = re.compile(r"[.!?:。]\s+|\n|,\s(?=(?:so|thus|hence|therefore|which means|and so)\b)")
+_LAST_SENTENCE = re.compile(
+    r"(?:[.!?。]|(?<!ation)(?<!eason)(?<!ote):)\s+|\n|,\s(?=(?:so|thus|hence|therefore|which (?:means|gives|makes|leaves)|and so)\b)"
+)
 _BEGUN = re.compile(
-    r"(?:(?:so|thus|hence|therefore|which means|then|and|but|now|next|finally|also|in total|each|every|the|it|he|she|they|we|you|there)\b,?(?: \w|\s*$)|(?-i:[A-Z])[^\W_]*(?:['’]s)?,? \w)",
+    r"(?:(?:so|thus|hence|therefore|which (?:means|gives|makes|leaves)|then|and|but|now|next|finally|also|in total|each|every|the|it|he|she|they|we|you|there)\b,?(?: \w|\s*$)|(?-i:[A-Z])[^\W_]*(?:['’]s)?,? \w)",
     re.I,
 )
 """How a sentence begins; one word alone is a unit or a remark."""
+_PARTS = frozenset(("half", "twice", "dozen", "third", "quarter"))
 _WHOLE = re.compile(
-    r"\b(?:is|are|was|were|be|not|no|none|nobody|nothing|never|cannot|\w+n['’]t|answer|solution|proof|problem|question|result|check\w*|verif\w+|prov\w+|complet\w+|finish\w*|done|hope|help\w*"
-    r"|good|great|fine|okay|enough|easy|set|end|calculat\w+|conclud\w+|thanks?|regards|wishes|please|luck|hoffe|viel|danke|gracias|espero|merci|bonne?|let me know|correct\w*|right|true|valid|works?|hold|holds|satisf\w+|fits?|match\w*|agree\w*|consisten\w+|makes? sense|diverges?|converges?|exists?|follows?|above|below|twice|half|wins?|ist|sind|war|est|son)\b",
+    r"\b(?:is|are|was|were|be|not|no|none|nobody|nothing|never|cannot|\w+n['’]t|answer|solution|proof|problem|question|result|check\w*|verif\w+|prov\w+|complet\w+|finish\w*|done|explan\w+|reason\w*|note|hope|help\w*"
+    r"|good|great|fine|okay|enough|easy|set|end|calculat\w+|conclud\w+|thanks?|regards|wishes|please|luck|hoffe|viel|danke|gracias|espero|merci|bonne?|let me know|correct\w*|right|true|valid|works?|hold|holds|satisf\w+|fits?|match\w*|agree\w*|consisten\w+|makes? sense|diverges?|converges?|exists?|follows?|above|below|wins?|ist|sind|war|est|son)\b",
     re.I,
 )
 """What makes a sentence without a number whole: it states no number, or is about the answer."""
@@ -114,11 +117,12 @@ def _stops_short(text: str) -> bool:
     """Whether the last sentence has neither its full stop nor the number that it was to name: `12/4 = 3. Each person eats`."""
     if not text[-1:].isalpha():
         return False
-    last = _LAST_SENTENCE.split(text[-_MAX_SENTENCE:])[-1]
+    last = _LAST_SENTENCE.split(text[-_MAX_SENTENCE:])[-1].lstrip(" -*#>•")
     if not _BEGUN.match(last) or not any(map(str.isdigit, text[: -len(last)])):
         return False
-    numbers = [number_in_words(word) for word in _WORD.findall(last.lower())[-_MAX_COUNTED:]]
-    is_stated = any(c.isdigit() or c in "$\\=" for c in last) or any(n and n.denominator == 1 for n in numbers)
+    counted = _WORD.findall(last.lower())[-_MAX_COUNTED:]
+    is_counted = any((n := number_in_words(word)) and n.denominator == 1 for word in counted)
+    is_stated = is_counted or not _PARTS.isdisjoint(counted) or any(c.isdigit() or c in "$\\=" for c in last)
     return not is_stated and _WHOLE.search(last) is None
 
 

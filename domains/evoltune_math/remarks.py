@@ -12,7 +12,7 @@ import re
 from evoltune_math.answers.algebra.rational import known_rational
 from evoltune_math.answers.kinds import Value, unnamed
 from evoltune_math.answers.nodes import symbols
-from evoltune_math.answers.reading.agreement import contradicts
+from evoltune_math.answers.reading.agreement import contradicts, is_rounding
 from evoltune_math.answers.reading.reader import read
 from evoltune_math.answers.units import known
 from evoltune_math.labels import CITED, SOURCES
@@ -38,7 +38,7 @@ _ABOUT = (
     r"(?:just |only |very )?(?:(?:about|roughly|approximately|around|nearly|almost|close)(?: equal)?(?: to)?"
     r"|(?:just|a little|slightly|a bit) (?:(?:over|under|above|below)|(?:more|less) than))\s"
 )
-_RESTATING = r"(?:or|which is|that is|i\.\s?e\.|in other words|namely)"
+_RESTATING = r"(?:or|which is|that is|i\.\s?e\.|in other words|namely|in decimal form|as a decimal)"
 _CONCLUDING = r"(?:so|making it|which (?:equals|gives|makes|comes to|amounts to)|(?:and |so )?(?:that|this|it|[a-z]) (?:is|equals|comes to|amounts to))"
 _UNIT = r"(?:\s(?!(?:or|which|that|i\.e|namely|about|roughly|approximately|around|nearly|almost|just|so|and|is|are|was)\b)[^\W\d_]+[²³]?){0,3}?"
 _ROUNDING = re.compile(
@@ -69,7 +69,7 @@ def _exact_only(found: re.Match[str]) -> str:
         return found[0]
     if found["concludes"] and known_rational(exact.node) is not None:  # `15.6, so about 16` people
         return found[0]
-    if contradicts(exact.node, rounded.node):
+    if contradicts(exact.node, rounded.node) and not is_rounding(rounded.node, exact.node):
         formula, number = FORMULA.fullmatch(found["exact"]), found["rounded"].strip("\\$")
         return found[0] if same else f"${formula_content(formula) if formula else found['exact']} \\approx {number}$"
     return found["exact"] + unit

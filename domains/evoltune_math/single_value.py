@@ -36,7 +36,7 @@ _SUBSCRIPT = re.compile(r"_\{?\w+\}?")
 _OF = r"(?!(?:and|but|or|so|then|while|which|is|are|was|were|has|have|had)\b)"
 _MEASURE = rf"(?:\s?/\s?(?=[^\W\d_]))?(?:{_OF}[^\W\d_]+(?:['’/-][^\W\d_]+)*\.?\s|\\?%\s?){{0,4}}"
 _MONEY = r"(?:\s?\\?[$€£])?"
-_STEP = re.compile(rf"\)?\s?{_MEASURE}(?:\*\*|[-–−+*/×÷·^x]|\\times|\\cdot|\\div)\s?\(?{_MONEY}")
+_STEP = re.compile(rf"\)?\s?{_MEASURE}(?:\*\*|[-–−+*/×÷·^x√]|\\times|\\cdot|\\div)\s?\(?{_MONEY}")
 _RESULT = re.compile(rf"\)?\s?{_MEASURE}(?:=|≈|\\approx)\s?{_MONEY}")
 _WIDE = str.maketrans("，；：。（）？", ",;:.()?")
 _TOKEN = re.compile(r"[@#]|[^\W\d_]+(?:['’-][^\W\d_]+)*|[,;:()?=+*/<>—–-]|\.(?=\s|$)")
@@ -165,10 +165,11 @@ _DENIED = re.compile(
 _OPERATED = re.compile(
     rf"\b(?:multipl[^ ]+|divid[^ ]+|add|adds|adding|subtract|subtracts|subtracting|take away|taking away) [^:;=@]*@ [^:;=@]*?"
     rf"(?:to (?:get|obtain|find|reach|arrive at)|(?:and|we|you|,) (?:get|obtain)|, (?:giving|getting|obtaining|yielding)) {_PLAIN}{{0,5}}#"
+    rf"|\b(?:multiplying|dividing|adding|subtracting) [^:;=@]*@ [^:;=@]*?(?:gives|yields) {_PLAIN}{{0,5}}#"
 )
 """What is only computed with: `Multiply 7 by 6 to get 42`."""
 _LEFT_OUT = [
-    (_words("get|obtain|find|reach|arrive|giving|getting|obtaining|yielding"), _OPERATED),
+    (_words("get|gives|yields|obtain|find|reach|arrive|giving|getting|obtaining|yielding"), _OPERATED),
     (_words("rounded|rounding|rounds|round"), _ROUNDED),
     (_words(_TO_CONCLUSION), _BEFORE_CONCLUSION),
     (_words("not|neither|nor|rather|instead|as|wrong|incorrect|mistaken|erroneous"), _DENIED),

@@ -55,6 +55,12 @@ def _agree(left: Node, right: Node) -> bool:
     return (y is not None and _rounds(right, y, _fraction(a))) or (x is not None and _rounds(left, x, _fraction(b)))
 
 
+def is_rounding(shown: Node, exact: Node) -> bool:
+    """Whether a number is the rounding of a rational one: `4` of `3.5`."""
+    x, y = known_rational(exact), known_rational(shown)
+    return x is not None and y is not None and _rounds(shown, y, x)
+
+
 def _fraction(value: object) -> Fraction:
     return Fraction(str(value))
 
