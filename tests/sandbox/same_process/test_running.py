@@ -64,6 +64,7 @@ PYTEST = {
     "a coroutine": ("async def f(a, b):\n    return a + b\n", "import asyncio\ndef test_it():\n    assert asyncio.run(f(1, 2)) == 3", "== 3", "== 4"),
     "a method overridden": (BOX, "class Twice(Box):\n    def half(self):\n        return super().half() * 2\ndef test_it():\n    assert Twice(4).half() == 4", "== 4", "== 2"),
     "a global changed": (ADD, "count = 0\ndef bump():\n    global count\n    count += 1\n    return count\ndef test_it():\n    assert f(bump(), bump()) == 3 and count == 2", "count == 2", "count == 1"),
+    "functions of the operator module": ("def f(a, b):\n    return [a, b]\n", "import operator\nfrom operator import itemgetter\ndef test_it():\n    assert operator.contains(f(1, 2), 2) and operator.eq(f(1, 2), [1, 2]) and operator.__eq__(f(1, 1), [1, 1])\n    assert all(map(operator.lt, f(1, 2), [2, 3])) and itemgetter(1)(f(1, 2)) == 2 and f is f", "contains(f(1, 2), 2)", "contains(f(1, 2), 3)"),
     "a comprehension": (ADD, "def test_it():\n    assert [f(x, 1) for x in range(3)] == [1, 2, 3] and {f(x, 0): x for x in (1,)} == {1: 1} and f is f", "[1, 2, 3]", "[1, 2, 4]"),
 }  # fmt: skip
 UNITTEST = {

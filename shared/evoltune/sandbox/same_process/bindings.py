@@ -175,8 +175,8 @@ def _method(judge: Judge) -> Callable[..., Any]:
         if type(owner) is types.ModuleType:
             if owner.__name__ == "itertools" and args and name in ("starmap", "takewhile", "dropwhile", "filterfalse"):
                 args = (expectations.without_stop(args[0]), *args[1:])
-            if owner.__name__ in ("operator", "_operator") and f"__{name}__" in comparing.DUNDERS:
-                return comparing.compare(comparing.DUNDERS[f"__{name}__"], *args)
+            if owner.__name__ in ("operator", "_operator") and (symbol := comparing.symbol_of(name)):
+                return comparing.compare(symbol, *(reversed(args) if symbol == "in" else args))
             if owner.__name__.partition(".")[0] in _OF_VALUES:
                 shown = plain_values.shown if name.startswith(_COMPARES) else comparing.real_array
                 args = tuple(map(shown, map(comparing.real_array, args)))

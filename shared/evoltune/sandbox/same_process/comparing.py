@@ -386,6 +386,11 @@ def is_instance(value: Any, kind: Any) -> bool:
     return found
 
 
+def symbol_of(name: str) -> str | None:
+    """The comparison that a function of the operator module makes: `eq` and `__eq__` are "=="."""
+    return DUNDERS.get(name if name.startswith("__") else f"__{name}__")
+
+
 def answer(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
     """What a method says about its argument (`x.startswith("abc")`). An object of the program's must not say so of any text."""
     if name in DUNDERS and len(args) == 1 and _asks_programs(owner, args[0]):
