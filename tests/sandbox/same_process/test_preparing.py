@@ -89,3 +89,14 @@ def test_whether_tests_wait_or_catch_is_known():
     for source, waits in (("async def test(): pass", True), ("def test(): pass", False)):
         assert known((source,))["asynchronous"] is waits and known((source,))["catches_failures"] is False
     assert preparing.prepared(SOURCES, frozenset()) == preparing.prepared((*SOURCES,), frozenset())
+
+
+@pytest.mark.parametrize(
+    ("source", "needs"),
+    [
+        ("assert f(1) == 2", False), ("importlib.reload(solution)", True), ("inspect.getsource(f)", True), ("subprocess.run([sys.executable, 'main.py'])", True), ("assert solution.__file__", True),
+        ("reloaded = f(1)", False), ("import copy", False), ("runpy.run_path(path)", True),
+    ],
+)  # fmt: skip
+def test_whether_tests_need_the_program_as_a_file_is_known(source, needs):
+    assert known((source,))["needs_file"] is needs and known(("x = 1", source))["needs_file"] is needs
