@@ -22,7 +22,7 @@ _NO_PARAMETER = object()
 
 def finish(result: Any) -> Any:
     """The result of a call that may have given a coroutine."""
-    if not inspect.iscoroutine(result):
+    if not isinstance(result, types.CoroutineType):
         return result
     if not captured.run_coroutine:
         captured.take_asyncio()
@@ -105,12 +105,15 @@ class Fixtures:
     def cases(self, function: Any, marks: list[Any], names: list[str], holder: Any) -> list[Case]:
         """The runs of a test: for each combination of the parameters that it, its hooks and its fixtures have."""
         found = self.of(holder)
+        hooks = (self.space.get("pytest_generate_tests"), getattr(holder, "pytest_generate_tests", None))
+        if not marks and not found and not any(map(callable, hooks)):
+            return [Case({}, {})]  # nothing has parameters
 
         def scope_of(name: str) -> str:
             return found[name][-1].scope if name in found else "function"
 
         metafunc = Metafunc(function, holder, self.needed(names, holder), scope_of)
-        for hook in (self.space.get("pytest_generate_tests"), getattr(holder, "pytest_generate_tests", None)):
+        for hook in hooks:
             if callable(hook):
                 hook(metafunc)
         given = [mark for mark in marks if mark.name == "parametrize"]

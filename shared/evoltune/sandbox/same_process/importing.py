@@ -70,7 +70,7 @@ class Imports:
             found += [captured.take("unittest"), captured.take("unittest.case")]
         if "numpy" in captured.modules:
             found += [sys.modules[name] for name in _OF_NUMPY if name in sys.modules]
-        return list({id(m): m for m in found}.values())
+        return list({id(m): m for m in found}.values()) if found else found
 
     def __call__(self, name: str, space: Any = None, local: Any = None, fromlist: Any = (), level: int = 0) -> Any:
         """`import` in tests."""

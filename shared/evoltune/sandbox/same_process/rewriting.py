@@ -14,6 +14,7 @@ import types
 import warnings
 from collections import Counter
 from collections.abc import Mapping
+from itertools import repeat
 from typing import Any
 
 FILE = "<tests>"
@@ -112,7 +113,7 @@ def _modules_of(node: ast.AST) -> list[str]:
 
 
 def _with_constants(code: types.CodeType, bound: Mapping[str, Any]) -> types.CodeType:
-    return code.replace(co_consts=tuple(_unmarked(constant, bound) for constant in code.co_consts))
+    return code.replace(co_consts=tuple(map(_unmarked, code.co_consts, repeat(bound))))
 
 
 def _unmarked(constant: Any, bound: Mapping[str, Any]) -> Any:

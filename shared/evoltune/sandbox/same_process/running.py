@@ -7,7 +7,8 @@ at least one assertion held, and every assertion on the way was reached.
     judge(3, {"key": "00" * 16, "program": "def f(x): return x", "tests": prepared(...), "entry": "f", "each": False, "modules": []})
 
 What does not depend on a job is made by `prepare`, in the process that forks those that judge: a page that a new process is the
-first to write to costs it 2 microseconds, as much as a hundred bytecodes.
+first to write to costs it 2 microseconds, as much as a hundred bytecodes, and each function that it calls for the first time costs
+three. So what a job does not need is not called either.
 """
 
 import builtins
@@ -148,8 +149,9 @@ class Run:
             self.streams.use()
             signals.hide_frames(self.hidden)
         self.watched = monitor.snapshot(modules)
-        if judging := [*modules, *(importlib.import_module(n) for n in known["judges"] if _is_at_hand(n))]:
-            self.libraries.take(judging)
+        judges = [importlib.import_module(n) for n in known["judges"] if _is_at_hand(n)] if known["judges"] else []
+        if modules or judges:
+            self.libraries.take([*modules, *judges])
         if watched:
             sys.addaudithook(self.hook)
         return self._load() or self._run_tests(tests)
@@ -174,12 +176,15 @@ class Run:
         n = len(self.state.counts)
         if n > monitor.MAX_VERIFIED and self.state.steps % 16 and not last:
             return
-        if self.libraries.drop_patterns():
-            self._broken("re's table of patterns to be another than it was")
-        self._unchanged(e for e in monitor.changed(self.watched) if not self._changed_by_tests(e[1], e[0].get(e[1])))
-        if last or monitor.is_due(self.state.steps):
-            found = self.libraries.changed()
-            self._unchanged(e for e in found if not self._is_tests_own(str(e[1]), e[0].get(e[1])))
+        if self.watched:
+            found = monitor.changed(self.watched)
+            self._unchanged(e for e in found if not self._changed_by_tests(e[1], e[0].get(e[1])))
+        if self.libraries.parts:
+            if self.libraries.drop_patterns():
+                self._broken("re's table of patterns to be another than it was")
+            if last or monitor.is_due(self.state.steps):
+                found = self.libraries.changed()
+                self._unchanged(e for e in found if not self._is_tests_own(str(e[1]), e[0].get(e[1])))
         for name, value in self.fixed.items():
             if dict.get(self.space or {}, name) is not value:
                 self._broken(f"the tests' own {name} to be another than it was")
