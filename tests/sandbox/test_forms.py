@@ -64,6 +64,18 @@ def test_the_reason_of_a_wrong_result_names_it_and_the_first_accepted_one(one):
     assert one(ADD, {"cases": [[encode([1, 2]), encode(4), encode(3)]]}).status == "pass"
 
 
+def test_the_first_wrong_result_decides_and_the_cases_after_it_are_not_compared(one):
+    cases = [
+        [encode([1, 2]), encode(3)],
+        [encode([1, 1]), encode(5)],
+        [encode([2, 2]), encode(4)],
+        [encode([0, 1]), encode(7)],
+    ]
+    verdict = one(ADD, {"cases": cases})
+    assert (verdict.reason, verdict.evidence["case"]) == ("case 1: got 2, expected 5", 1)
+    assert verdict.evidence["test"] == "f(*[1, 1])"
+
+
 @pytest.mark.parametrize(
     "gives, expected, status",
     [

@@ -420,6 +420,14 @@ def test_an_object_that_stands_on_every_side_of_numbers_is_not_believed(comparin
         comparing.compare(symbol, object(), number)
 
 
+@pytest.mark.parametrize("symbol", ["<", ">"])
+@pytest.mark.parametrize("size", [-(10.0**200), -5, 0, 5, 10.0**200])
+def test_an_honest_class_is_ordered_however_large_its_numbers_are(comparing, symbol, size):
+    for number in (-7, 2.5, 10.0**100):
+        for left, right in ((Metres(size), number), (number, Metres(size))):
+            assert comparing.compare(symbol, left, right) is OPERATORS[symbol](left, right)
+
+
 def test_orders_of_sets_and_texts_are_the_interpreters(comparing):
     assert comparing.compare("<", {1}, {1, 2}) and not comparing.compare("<", {1, 2}, {1})
     assert comparing.compare("<", {Box(1)}, {Box(1), Box(2)}) and comparing.compare("<=", Ranked(1), Ranked(1))
