@@ -1,10 +1,11 @@
 """A pool of workers: items whose verifier process raises, dies or runs out of time; order, leaks, closing."""
 
 import os
+import signal
 import threading
 import time
-from concurrent.futures import CancelledError
-from contextlib import suppress
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from evoltune.domain import Job
 from evoltune.errors import DomainError
-from evoltune.record import Record, Task
+from evoltune.record import Answer, Record, Task
 from evoltune.sandbox import pool as pool_module
 from evoltune.sandbox.fair_queue import Lane
 from evoltune.sandbox.pool import AHEAD, MAX_BATCH, Pool
@@ -68,6 +69,46 @@ def test_an_overlap_check_without_a_result_is_a_lost_item_and_its_neighbours_are
     first, lost, last = pool.map("overlap", ((("same", []), record) for record in records))
     assert (first, last) == (["a"], ["b"])
     assert isinstance(lost, WorkerLost) and lost.status == status and reason in lost.reason
+
+
+WORKING = """
+import time
+from pathlib import Path
+from evoltune import Domain, Verdict
+
+def verify(task, candidate, context):
+    Path(task.instruction).touch()
+    while not Path(task.instruction).with_name("go").exists():
+        time.sleep(0.01)
+    return Verdict(status="pass")
+
+domain = Domain(name="working", seeds=list, operators=(), verify=verify)
+"""
+
+
+@pytest.mark.parametrize("answers", [1, 2])
+def test_an_answer_is_judged_though_its_worker_was_suspended_for_longer_than_its_limit(tmp_path, answers):
+    """The limit of waiting runs on while a process is stopped, and strikes as soon as it goes on."""
+    (tmp_path / "working_domain").mkdir()
+    (tmp_path / "working_domain" / "__init__.py").write_text(WORKING)
+    config = WorkerConfig(domain=str(tmp_path / "working_domain"), require="L0", check_s=60.0, wait_s=4.0)
+    texts = tuple(Answer(text=str(i), model="m") for i in range(answers))
+    records = [Record(domain="working", task=Task(instruction=str(tmp_path / n)), answers=texts) for n in ("a", "b")]
+    with closing(Pool(config, workers=1)) as opened, ThreadPoolExecutor() as threads:
+        found = threads.submit(lambda: [*opened.map("verify", records)])
+        while not (tmp_path / "a").exists():
+            time.sleep(0.01)
+        worker = opened_worker(opened)
+        os.killpg(worker, signal.SIGSTOP)
+        time.sleep(4.0 * answers + 2)
+        (tmp_path / "go").touch()
+        os.killpg(worker, signal.SIGCONT)
+        assert [[row[0] for row in rows] for rows in found.result()] == [["pass"] * answers] * 2
+
+
+def opened_worker(pool: Pool) -> int:
+    """The process of its one worker, which leads a session of its own."""
+    return next(worker.process.pid for worker in pool._workers if worker)
 
 
 # ---- callers beside each other

@@ -42,6 +42,9 @@ AHEAD = 4 * MAX_BATCH
 LATE_S = 0.25
 """A further worker is started when work has waited for this long: its start takes up to a second of CPU, for which one worker
 judges thousands of short answers."""
+LATENESS_S = 1.0
+"""A wait that ended so much later than its limit did not end by it: the process stood still meanwhile (a suspended job, a paused
+machine), and the answer is judged once more."""
 START_S = 120.0
 """How long a worker may take to import its domain."""
 _RUN_WORKER = (
@@ -146,7 +149,8 @@ class WorkerHandle:
                 self._interrupted = False
 
     def _check(self, task: Task) -> None:
-        done = task.done
+        done, asked_again = task.done, -1
+        began = time.monotonic()
         while len(done) < len(task.items) and not self._interrupted:
             try:
                 body = pickle.dumps((task.kind, task.items[len(done) :]), protocol=pickle.HIGHEST_PROTOCOL)
@@ -156,13 +160,24 @@ class WorkerHandle:
                     if message == TURN_OVER:
                         return
                     done.append(message if isinstance(message, list) else WorkerLost(**message))
+                    began = time.monotonic()
             except TimeoutError:
-                done.append(WorkerLost(status="error", reason="checking this answer did not end"))
+                lost = WorkerLost(status="error", reason="checking this answer did not end")
+                waited_s = self.data.gettimeout() or 0.0
                 self._restart()
             except (EOFError, OSError, wire.ProtocolError):
                 if self._interrupted:
                     return
-                done.append(self._meet_next_verifier())
+                lost, waited_s = self._meet_next_verifier()
+                waited_s *= _answers_of(task.items[len(done)])
+            else:
+                continue
+            stood_still = waited_s and time.monotonic() - began > waited_s + LATENESS_S
+            if stood_still and asked_again != len(done):
+                asked_again = len(done)
+            else:
+                done.append(lost)
+            began = time.monotonic()
 
     def interrupt(self) -> None:
         """From another thread: has the supervisor kill the verifier process, and with it the program that it waits for."""
@@ -177,8 +192,9 @@ class WorkerHandle:
         with suppress(OSError):
             self.control.shutdown(socket.SHUT_RDWR)
 
-    def _meet_next_verifier(self) -> WorkerLost:
-        """Connects to the verifier process that the supervisor forked anew. Returns why the last one died."""
+    def _meet_next_verifier(self) -> tuple[WorkerLost, float]:
+        """Connects to the verifier process that the supervisor forked anew. Returns why the last one died, and the seconds that it
+        had waited where that was the reason, else 0."""
         try:
             self.data.close()
             notice, self.data = self._next_notice()
@@ -187,14 +203,15 @@ class WorkerHandle:
                 notice, self.data = self._next_notice()
         except (EOFError, OSError):
             self._restart()
-            return WorkerLost(status="error", reason="the worker process died")
+            return WorkerLost(status="error", reason="the worker process died"), 0.0
         # The verifier, not the program, ran out of time: that says nothing about the answer.
         if notice["died"] == signal.SIGPROF:
-            return WorkerLost(status="error", reason=f"checking took more than {self.config.check_s:g} s of CPU")
+            return WorkerLost(status="error", reason=f"checking took more than {self.config.check_s:g} s of CPU"), 0.0
         if notice["died"] == signal.SIGALRM:
-            return WorkerLost(status="error", reason=f"checking did not end: it waited for {self.config.wait_s:g} s")
+            waited_s = self.config.wait_s
+            return WorkerLost(status="error", reason=f"checking did not end: it waited for {waited_s:g} s"), waited_s
         whose = "the verifier process died" if notice["died"] == OUR_FAULT else f"{WHOSE} died with its process"
-        return WorkerLost(status="error", reason=f"{whose} ({notice['died']})")
+        return WorkerLost(status="error", reason=f"{whose} ({notice['died']})"), 0.0
 
     def _restart(self) -> None:
         self.close()
@@ -213,6 +230,12 @@ class WorkerHandle:
             return
         self.process.kill()
         self.process.wait()
+
+
+def _answers_of(item: Any) -> int:
+    """The answers of a record, alone or beside what it is compared with: the limit of waiting is for each."""
+    record = item[1] if isinstance(item, tuple) else item
+    return max(1, len(getattr(record, "answers", ())))
 
 
 def module_path() -> list[str]:
