@@ -165,6 +165,7 @@ def test_a_manifest_cannot_write_outside_the_folder(tmp_path, name):
         '{"format": 9}',
         '{"format": 1, "version": "x", "files": [1]}',
         '{"format": 1, "version": "x", "files": {"a": {"sha256": 1}}}',
+        pytest.param("[" * 200_000, id="nested"),
     ],
 )
 def test_a_manifest_that_is_none_is_an_error_of_one_line(tmp_path, body):
@@ -181,8 +182,24 @@ def test_nothing_published_and_an_unknown_scheme_are_said(bucket, tmp_path):
         fetch("nope://a/b", tmp_path / "x")
 
 
-BAD_ENTRIES = [{"sha256": "0" * 63}, {"sha256": "G" * 64}, {"sha256": "0" * 64, "bytes": -1}]
-BAD_NAMES = [".published.json", "run.lock", "a.tmp/b", "a//b", "./a", "dataset", "dataset/train.parquet/x"]
+BAD_ENTRIES = [
+    {"sha256": "0" * 63},
+    {"sha256": "G" * 64},
+    {"sha256": "0" * 64, "bytes": -1},
+    {"sha256": "0" * 64, "bytes": True},
+    {"sha256": "0" * 64, "bytes": 10**30},
+]
+BAD_NAMES = [
+    ".published.json",
+    "run.lock",
+    "a.tmp/b",
+    "a//b",
+    "./a",
+    "dataset",
+    "dataset/train.parquet/x",
+    "a\ud800",
+    "a" * 300,
+]
 
 
 @pytest.mark.parametrize("bad", [*BAD_ENTRIES, *BAD_NAMES])

@@ -62,11 +62,12 @@ CHANGES = [
     "UPDATE decisions SET reason='' WHERE reason<>''", "UPDATE calls SET texts='[\"better\"]' WHERE rowid=3",
     "UPDATE calls SET usd=0", "UPDATE verdicts SET body=replace(body, 'pass', 'fail')",
     "INSERT INTO answers VALUES ('x', 'evolve@1', 0, 'm', 'smuggled')", "ALTER TABLE answers ADD COLUMN more TEXT",
-    "UPDATE meta SET value='[1' WHERE key='digests'",
+    "UPDATE meta SET value='[1' WHERE key='digests'", f"UPDATE meta SET value='{'[' * 200_000}' WHERE key='digests'",
+    f"UPDATE calls SET texts='{'[' * 200_000}' WHERE rowid=3",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("statement", CHANGES)
+@pytest.mark.parametrize("statement", CHANGES, ids=lambda statement: statement[:40])
 def test_rows_that_were_lost_or_changed_from_outside_are_named(tmp_path, statement):
     changed(written(tmp_path), statement)
     table = statement.replace("INSERT INTO", "DELETE FROM").replace("UPDATE", "DELETE FROM").split()[2]

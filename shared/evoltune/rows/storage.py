@@ -31,6 +31,8 @@ Manifest = dict[str, Any]
 _VERSION_NOTE = ".published.json"
 MAX_MANIFEST_BYTES = 64 * 2**20
 """200 bytes a file: 300,000 files."""
+MAX_NAME_BYTES = 255
+"""Of one file or folder: what Linux takes."""
 _UNFINISHED = (".lock", ".tmp", "-wal", "-shm")
 """Suffixes of files that belong to a running process."""
 
@@ -176,7 +178,7 @@ def read_manifest(address: str) -> Manifest | None:
         if is_whole and all(_is_entry(entry) for entry in files.values()):
             _refuse_names(files, address)
             return dict(manifest)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     raise StoreError(
         f"{address}/{MANIFEST}: not a manifest of format {FORMAT}: publish to another address, or replace it with "
@@ -186,7 +188,7 @@ def read_manifest(address: str) -> Manifest | None:
 
 def _is_entry(entry: dict[str, Any]) -> bool:
     size = entry.get("bytes", 0)
-    return bool(re.fullmatch(r"[0-9a-f]{64}", entry["sha256"])) and isinstance(size, int) and size >= 0
+    return bool(re.fullmatch(r"[0-9a-f]{64}", entry["sha256"])) and type(size) is int and 0 <= size < 2**63
 
 
 def _refuse_names(files: Iterable[str], address: str) -> None:
@@ -197,10 +199,22 @@ def _refuse_names(files: Iterable[str], address: str) -> None:
         is_plain = bool(path.parts) and str(path) == name and not name.startswith("/") and ".." not in path.parts
         if not is_plain or "\0" in name or "\\" in name:
             raise StoreError(f"{address}: the manifest names {name!r}, which is outside of the folder: not fetched")
+        if not _can_be_written(path):
+            raise StoreError(
+                f"{address}: the manifest names {name[:60]!a}, as which no file can be written: not fetched"
+            )
         if name == _VERSION_NOTE or _is_unfinished(path):
             raise StoreError(f"{address}: the manifest names {name!r}, which is never published: not fetched")
         if any(str(above) in names for above in path.parents):
             raise StoreError(f"{address}: the manifest names {name!r} below a file: not fetched")
+
+
+def _can_be_written(path: PurePosixPath) -> bool:
+    """Whether its names are Unicode, and no longer than file systems take them."""
+    try:
+        return all(len(part.encode()) <= MAX_NAME_BYTES for part in path.parts)
+    except UnicodeEncodeError:
+        return False
 
 
 def files_of(folder: Path) -> Iterator[Path]:

@@ -64,7 +64,7 @@ def load(db: sqlite3.Connection) -> tuple[Sums, str]:
         return found, ""
     try:
         noted: Sums = {table: (int(rows), int(total)) for table, (rows, total) in json.loads(row[0]).items()}
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return found, "meta: what was written cannot be read"
     wrong = []
     for table in FACTS:

@@ -100,7 +100,7 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], int, dict[str, Any]]:
                 calls.append(call)
         key, value = _named(db, "meta", ("key", "value"))
         for kept in KEPT_NOTES:
-            with suppress(sqlite3.DatabaseError, ValueError, TypeError):
+            with suppress(sqlite3.DatabaseError, ValueError, TypeError, RecursionError):
                 if found := db.execute(f"SELECT {value} FROM meta WHERE {key}=?", (kept,)).fetchone():
                     notes[kept] = json.loads(found[0])
     return calls, unreadable, notes
@@ -160,7 +160,7 @@ def _call(row: tuple[Any, ...]) -> dict[str, Any] | None:
             "request": json.loads(request), "texts": json.loads(texts), "truncated": json.loads(cut),
             "usage": Usage(prompt_tokens=int(prompt), completion_tokens=int(completion), usd=float(usd)),
         }  # fmt: skip
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
     whole = isinstance(call["texts"], list) and all(isinstance(text, str) for text in call["texts"])
     return call if whole else None

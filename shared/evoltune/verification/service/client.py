@@ -198,7 +198,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 def _json(raw: bytes) -> Any:
     try:
         return json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {"error": raw[:200].decode("utf-8", "replace")}
 
 
