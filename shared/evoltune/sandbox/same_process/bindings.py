@@ -1,6 +1,7 @@
 """The functions that rewritten tests hold as constants: what counts an assertion, and what compares."""
 
 import builtins
+import operator
 import types
 from collections.abc import Callable
 from typing import Any
@@ -113,7 +114,7 @@ def bound(judge: Judge) -> dict[str, Any]:
         **own, "check": check, "gate": gate, "status": status, "reached": reached, "expected": expected, "chain": _chain, "method": _method(judge),
         "function": function, "lookup": judge.lookup, "module": judge.module, "compare": comparing.compare, "compared": comparing.compared,
         "matched": _matched, "operate": comparing.operate, "answer": comparing.answer,
-        "AssertionError": AssertionError, "matching": matchers.matching,
+        "operator": operator, "AssertionError": AssertionError, "matching": matchers.matching,
     }  # fmt: skip
 
 

@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from itertools import repeat
 from typing import Any
 
+from evoltune.sandbox.same_process.operator_calls import by_module
+
 FILE = "<tests>"
 PURE = frozenset(
     "abs all any ascii bin bool bytes callable chr complex dict divmod enumerate filter float format frozenset getattr hasattr hash hex "
@@ -73,6 +75,7 @@ class Tests:
 def marked(tree: ast.Module, keep: frozenset[str], first_site: int = 0) -> Tests:
     """Compiles a tree, which it changes, with marks for the functions of a run. `keep`: names that mean the program's own
     although they are called like a built-in. Raises SyntaxError and the compiler's other errors."""
+    tree = by_module(tree, lambda: _mark("operator"), bound_by)
     names = keep | {n for node in ast.walk(tree) for n in bound_by(node)}
     functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     rewriter = _Rewriter(names, {n for node in ast.walk(tree) for n in _modules_of(node)}, functions, first_site)
@@ -428,6 +431,8 @@ class _Rewriter(ast.NodeTransformer):
         root: ast.expr = function
         while isinstance(root, ast.Attribute):
             root = root.value
+        if isinstance(root, ast.Constant):
+            return root.value == _MARK + "operator"
         return isinstance(root, ast.Name) and root.id in self.modules and function.attr not in _DIRECT
 
 
