@@ -34,6 +34,8 @@ _BOXED_WORD = re.compile(r"[-+]?[\w.,/]*[^\W_][\w.,/]*")
 MAX_PART = 1_500
 _PART_LABEL = re.compile(r"(?:^|(?<=[\s*#]))(?:(?i:part)\s\(?([A-Fa-f])\)?(?=[\s.:*])|\(([a-f])\)(?=[\s*:]))")
 _JOIN = re.compile(r"(?<![A-Za-z])(?:and|or)(?![A-Za-z])|[,;]|\\q?quad|&|\\\\")
+_SAME = re.compile(r"\bequivalent|in other words|\bi\.e\.|\bthat is,")
+"""Between two boxes of one answer: `\\boxed{2\\sqrt3}, or equivalently \\boxed{\\sqrt{12}}`."""
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|。")
 _APPROXIMATELY = re.compile(r"\\approx|\\simeq|≈|approx|numerical|\babout\b|\broughly\b|decimal", re.I)
 _PERCENT_AFTER = re.compile(r"[\s$\\)}]*(?:\\?%|per\s?cent)")
@@ -63,7 +65,8 @@ def boxed(text: str) -> Found | None:
                 p for p, box in zip(parts, boxes[first:], strict=False) if p == parts[-1] or box[2] != boxes[-1][2]
             ]
         if parts:
-            return _joined(parts, text[boxes[-1][1] :])
+            gap = text[boxes[-2][1] : boxes[-1][0]] if len(parts) == 2 else ""
+            return _joined(parts, text[boxes[-1][1] :], " = " if _SAME.search(gap) else ", ")
         denied = denied or Found(", ".join(s for s, _ in statements), "boxed")
         boxes = boxes[:first]
     return denied
@@ -76,7 +79,7 @@ def _first_of_group(text: str, boxes: list[Box]) -> int:
         return len(boxes) - parts
     while first:
         gap = text[boxes[first - 1][1] : boxes[first][0]]
-        if len(gap) > MAX_GAP or _SENTENCE_END.search(gap) or not _JOIN.search(gap):
+        if len(gap) > MAX_GAP or _SENTENCE_END.search(_SAME.sub("", gap)) or not _JOIN.search(gap):
             break
         first -= 1
     return first
@@ -94,9 +97,9 @@ def _labelled_parts(text: str, boxes: list[Box]) -> int:
     return len(boxes) if "".join(labels) == "abcdef"[: len(boxes)] else 0
 
 
-def _joined(parts: list[str], after: str) -> Found | None:
+def _joined(parts: list[str], after: str, sign: str) -> Found | None:
     parts = parts[:1] if len(set(parts)) == 1 else parts
-    answer = ", ".join(parts).strip()
+    answer = sign.join(parts).strip()
     if not answer:
         return None
     if len(parts) == 1 and "%" not in answer and _PERCENT_AFTER.match(after[:16]):

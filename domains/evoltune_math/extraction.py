@@ -7,11 +7,13 @@ It does not depend on the reference. It takes time linear in the response.
 """
 
 import re
+from collections import deque
 
 from evoltune.text.responses import final_text
-from evoltune_math.answers.kinds import NO_VALUE, SEVERAL_VALUES
+from evoltune_math.answers.kinds import NO_VALUE, SEVERAL_VALUES, Named, Value, letters
 from evoltune_math.answers.reading.cleanup import repair_escapes, shorten_blanks, without_emphasis
 from evoltune_math.answers.reading.languages import in_english, numbers_apart, without_verb_prefix
+from evoltune_math.answers.reading.reader import read
 from evoltune_math.boxes import Found, boxed, last_box, structured, tagged
 from evoltune_math.claims import NOTHING, claim, stated
 from evoltune_math.conclusions import (
@@ -51,7 +53,9 @@ MAX_TAIL = 40_000  # characters at the end of a response that are searched; answ
 MAX_CONCLUSION = 1_000
 
 _DECIMAL_COMMA = re.compile(r"-?\d+,\d{1,2}|-?0,\d+")
-_USES_COMMA = re.compile(r"(?:la\s+)?(?:réponse|respuesta|risposta|resposta|antwort|ответ)")
+_USES_COMMA = re.compile(
+    r"(?:(?:le|la|el|il|das)\s+)?(?:résultat|resultado|risultato|ergebnis|результат|réponse|respuesta|risposta|resposta|antwort|ответ)"
+)
 _LETTER_A = re.compile(r"(?:^|\n)A: *([^\n]+?)\s*$")
 _LABEL = re.compile(
     r"(?:answer|result|(?:final|requested|required|desired|wanted|sought)(?: [a-z]+){1,3})\W{0,4}(?::|=|\bis\b|\bare\b)",
@@ -62,7 +66,8 @@ _OPTION_LETTER = re.compile(r"[*$\s]*(?:\\(?:text|mathrm|textbf|mathbf)\{)?\(?[A
 ANSWERED = re.compile(r"boxed|####|answer(?:\*\*)?\s{0,3}(?::|is\b)|</answer>", re.I)
 _NEXT_QUESTION = re.compile(
     r"\n[^\S\n]*(?:#{1,4}\s*)?\**(?:(?:next|new|another)\s+)?(?:problem|question|exercise|example|q|human|user|instruction|input)\**(?:\s*\d{1,4})?(?:\s*\*+)?\s*[:.\n]"
-    r"|\n[^\S\n]*\n(?:find|compute|calculate|determine|evaluate|solve|simplify|what (?:is|are)|how (?:many|much))\b[^\n]*\n\s*\**(?:solution|answer)\b",
+    r"|\n[^\S\n]*\n(?:find|compute|calculate|determine|evaluate|solve|simplify|what (?:is|are)|how (?:many|much))\b[^\n]*\n\s*\**(?:solution|answer)\b"
+    r"|(?<=[.!])[ \t]+(?:(?:next|new|another)\s+)?(?:problem|question)(?:\s\d{1,4})?:\s",
     re.I,
 )
 _ASIDE = re.compile(r"\s*,?\s*\b(?:(?:and )?not|but|rather than|instead of)\b[^,;$\\]*$", re.I)
@@ -73,6 +78,7 @@ _NOT_ANOTHER = re.compile(r"([\d$}](?:\s[A-Za-z]{1,12})?)\s*,?\s+(?:and\s+)?not\
 _CONTRACTED = re.compile(r"(^\W*|[,;.:]\s)(it|that|there)['’]s\b", re.I)
 _LETTERED = re.compile(r"\(?[A-J][.)]\)?\s-?\$?\d[\w.,/ %$°]{0,40}")
 """An option with its text: `B. 12 apples`."""
+_LETTERS = re.compile(r"[(（]?([A-J]+)")
 _NOTE = re.compile(r"(\$?-?\d[\d.,/]*\$?)\s*\((?![^()]*\b(?:mod|base)\b)[^()$]*[A-Za-z]{2,} [^()$]*\)\.?$")
 """A number and a remark in brackets: `18 (9 per side)`."""
 _AMOUNT = r"\.?\d[\d,]*(?:\.\d+)?"
@@ -91,6 +97,8 @@ PHRASE = re.compile(
     r"|\b(?:final|requested|required|desired|wanted|sought)(?: [a-z]+){1,3}? is\s{0,3}(?=[\d$\\-])"
     r"|^#{1,6}[ \t]*\*{0,2}(?:final )?answer\*{0,2}[ \t]*:?[ \t]*\n\s{0,9}(?=\S)"
     r"|(?:答案|最终答案|答え|答|정답|답)(?:是|为|は|は、|：|:|은|는)?\s*[:：]?\s{0,3}(?=\S)"
+    r"|(?<![不别没未若果])选\s?[:：]?\s?(?=[(（]?[A-J]{1,5}(?![A-Za-z\d]|[^。\n]{0,4}[错不]))"
+    r"|(?:(?:le|la|el|il|das)\s+)?(?:résultat|resultado|risultato|ergebnis|результат)\s{0,3}(?:est|es|è|é|ist|lautet|:|=)\s*:?\s{0,3}(?=\S)"
     r"|(?:la\s+)?(?:réponse(?:\s+finale)?|respuesta(?:\s+final)?|risposta|resposta|antwort|ответ|उत्तर|الجواب|الإجابة)\s{0,3}(?:est|es|è|é|ist|lautet|है|هو|هي)?\s*[:：]?\s{0,3}(?=\S)",
     re.I | re.M,
 )
@@ -108,14 +116,17 @@ _PHRASE_WORDS = (
     "risposta",
     "resposta",
     "antwort",
+    "risultat",
+    "ergebnis",
 )
 """Without one of these in it, a text of ASCII has no such phrase."""
-_STATES = re.compile(r"^#|is|are|=|:|：|是|为|は|est|ist|\bes\b|lautet|है|هو|هي|ответ", re.I)
+_STATES = re.compile(r"^#|is|are|=|:|：|选|是|为|は|est|ist|\bes\b|lautet|है|هو|هي|ответ", re.I)
 """What makes a phrase a statement of the answer, also if no formula or number follows at once."""
 _EMOJI = re.compile("[✅✔☑✓⭐✨\U0001f300-\U0001faff\ufe0f]\\s*")
 _SMILEY = re.compile(r"(?<=[\w.!])\s[:;]-?[)D]$")
 _OPINION = re.compile(
-    r"^I(?:['’]d| would)? (?:say|think|believe)(?: that)?,? (?=(?:(?:it|that)(?:['’]s| is) |the answer is )?[-\d$\\])|(?<=[\d$}]),? I (?:think|believe|guess)(?=[.!]?\s*$)"
+    r"^I(?:['’]d|['’]ll| would| will)? (?:go (?:with|for)|choose|pick|select)(?: (?:option|choice|answer))? (?=\(?[A-J]\)?[.!]?\s*$)"
+    r"|^I(?:['’]d| would)? (?:say|think|believe)(?: that)?,? (?=(?:(?:it|that)(?:['’]s| is) |the answer is )?[-\d$\\])|(?<=[\d$}]),? I (?:think|believe|guess)(?=[.!]?\s*$)"
 )
 """`I'd say 9`, `9, I think.`: an answer all the same."""
 _CLOSING = re.compile(
@@ -141,6 +152,13 @@ _CHECK = re.compile(
 _FOUND_WRONG = re.compile(
     r"\b(?:not|wrong|but|wait|however|instead|mistake|error|incorrect|actually|answer)\b|n['’]t\b|≠|\\ne", re.I
 )
+_STATEMENT = re.compile(
+    r"(?!(?:this|that|these|those|it|they|note|here|if|for|since|when|check|but)\b)"
+    r"(?![^.]*\b(?:check|verif\w+|since|because|satisf\w+|substitut\w+|works?|holds?|digits?|root|solution|case|step|equation|formula|other)\b)"
+    r"[a-z][^.:=]*\b(?:is|are|was|were|has|have|had|equals|takes?|needs?|gets?|pays?|costs?|earns?|makes?|leaves?|weighs?|receives?|spends?|remains?)\b",
+    re.I,
+)
+"""How a sentence begins that states a result, and is no check and no reason."""
 _THEREFORE = re.compile(
     r"(?<=[\d$)}\]A-Za-z])[,;.]?\s+(?:and\s+)?(?:so|thus|hence|therefore)\s+(?=\$?-?\\?[A-Za-z\d({]{1,12}[^A-Za-z]*=|\$|\\\()",
     re.I,
@@ -157,7 +175,7 @@ def find(response: str) -> Found | None:
         return None
     if len(text) > MAX_TAIL:
         return Found(text.strip(), "bare")
-    if "\n" in text:
+    if "\n" in text or "uestion" in text or "roblem" in text:
         text = _before_next_question(text)
     if "{" in response[:20] and (field := structured(response)) is not None:
         return _stated(field.text) if " " in field.text else field
@@ -291,7 +309,7 @@ def _in_prose(text: str) -> Found | None:
     if refuses(end) and any(c.isdigit() for c in end):
         return None
     text = _NOT_ANOTHER.sub(r"\1", text) if " not " in text else text
-    if len(text) <= MAX_SENTENCE and (conclusions := _THEREFORE.split(text)[1:]) and is_bare_answer(conclusions[-1]):
+    if len(text) <= MAX_SENTENCE and (conclusions := _THEREFORE.split(text)[1:]) and _is_one_answer(conclusions[-1]):
         return _in_prose(conclusions[-1])
     if is_bare_answer(text):
         if (named := NAMED_VALUES.search(text, max(0, len(text) - MAX_SENTENCE))) and WORD.search(
@@ -304,11 +322,42 @@ def _in_prose(text: str) -> Found | None:
         concluded = _CONCLUSION.search(text[max(formulas[-1].end(), len(text) - MAX_CONCLUSION) :])
         if (about := about_letter(text, formulas)) is not None:
             return about
+        if _is_letter_value(formulas[-1]) and (later := _stated_after(text, formulas[-1].end())) is not None:
+            return later
         if concluded is None or not NUMBER.search(concluded[0]):
             return Found(last_formulas(formulas, text), "formula")
     found = in_sentence(text)
     is_short = len(text) <= MAX_SENTENCE and "\n" not in text
     return found or (Found(text, "bare") if is_short else None)
+
+
+def _is_one_answer(conclusion: str) -> bool:
+    """Whether what follows `hence` is an answer and nothing more, also no further sentence."""
+    return is_bare_answer(conclusion) and len(LAST_SENTENCE.split(conclusion.strip())) == 1
+
+
+def _is_letter_value(formula: re.Match[str]) -> bool:
+    """Whether a formula only says what a letter is, which may be a step: `x = 7`."""
+    answer = read(formula_content(formula))
+    return (
+        isinstance(answer, Named)
+        and answer.name.op == "sym"
+        and isinstance(answer.value, Value)
+        and not letters(answer)
+    )
+
+
+def _stated_after(text: str, end: int) -> Found | None:
+    """The number that a last sentence behind a letter's value states: `... gives $x = 7$. The train needs 21 hours.`"""
+    rest = text[end:].rstrip()
+    last = LAST_SENTENCE.split(rest.rpartition("\n")[2])[-1]
+    if last == rest:  # the formula's own sentence
+        return None
+    if not _STATEMENT.match(last) or not NUMBER.search(last):
+        return None
+    numbers = deque(NUMBER.finditer(last), maxlen=1)
+    found = in_sentence(last) if not claim(last, *numbers[-1].span()).denied else None
+    return found if found is not None and only(last, found.text) not in (SEVERAL, STATES_NONE) else None
 
 
 def _without_check(text: str) -> str:
@@ -336,6 +385,8 @@ def _phrase(text: str, after_box: bool = False) -> Found | None:
             last = found
     if last is None:
         return None
+    if last[0][0] == "选" and (option_letters := _LETTERS.match(text, last.end())):
+        return Found(option_letters[1], "phrase")
     if _LETTERED.fullmatch(option := text[last.end() :].strip(" .*")):
         return Found(option, "phrase")
     sentence = _ASIDE.sub("", _first_part(text[last.end() :].strip().lstrip("*").strip()))

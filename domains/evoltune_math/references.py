@@ -6,8 +6,11 @@ stated_reference("6 * 3 = 18\n#### 18")  ->  "18";    is_prose("The rent is 240 
 import re
 
 from evoltune.record import Task
+from evoltune_math.answers.algebra.rational import known_rational
 from evoltune_math.answers.equality.values import STATEMENTS, canonical
-from evoltune_math.answers.kinds import Value
+from evoltune_math.answers.kinds import Relation, Value
+from evoltune_math.answers.nodes import symbols, walk
+from evoltune_math.answers.reading.cleanup import plain_number
 from evoltune_math.answers.reading.reader import read
 from evoltune_math.boxes import Found
 from evoltune_math.extraction import ANSWERED, PHRASE, TRUTH_VALUE, find
@@ -44,7 +47,23 @@ def find_for(reference: str | None, response: str) -> Found | None:
     """`find`, but a response that is the reference word for word is not searched for a part of it."""
     if reference is not None and response.strip() == reference.strip() and is_prose(reference):
         return Found(response.strip(), "bare")
-    return find(response)
+    found = find(response)
+    if reference is not None and found is not None and "=" in found.text and plain_number(reference.strip(" $")):
+        return _value_of_expression(response, found)
+    return found
+
+
+def _value_of_expression(response: str, found: Found) -> Found:
+    """What an expression of several letters comes to, where a number is asked for: `Thus $xy = 21$.` An equation without words stays one."""
+    answer = read(found.text) if found.method != "bare" or non_math_words(response) else None
+    if not isinstance(answer, Relation) or answer.signs != ("=",):
+        return found
+    expression, last = answer.members
+    value = known_rational(last)
+    has_calls = any(n.op == "fn" and str(n.value).startswith("?") for n in walk(expression))
+    names = symbols(expression)
+    is_asked = value and (len(names) > 1 or (has_calls and not names))
+    return Found(found.text.rpartition("=")[2].strip(" $.\n"), found.method) if is_asked else found
 
 
 def stated_reference(solution: str) -> str | None:

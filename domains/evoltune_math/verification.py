@@ -27,7 +27,7 @@ from evoltune_math.extraction import find
 from evoltune_math.references import find_for, is_prose
 
 _UNDEFINED = re.compile(r"/\{?0\}?(?![.\d])|\{0\}$|^nan$", re.I)
-_GROUPED_DIGITS = re.compile(r"\d{1,3}(?:,\d{3})+")
+_GROUPED_DIGITS = re.compile(r"(?<!\d)\d{1,3}(?:,\d{3})+")
 _COMMA_DECIMAL, _POINT_DECIMAL = re.compile(r"-\d+,\d|-?\d+,\d\d"), re.compile(r"-?\d+\.\d{1,2}")
 _ABBREVIATED = re.compile(r"\s*\$?((?:\\\$)?\s?\d[\d,]*(?:\.\d+)?)\s?([kKMB]|[bm]n)\$?(?:\s+(\\text\{[^{}]*\}))?\.?\s*")
 """`1.2k`, `\\$3M`: only beside a number that is the same."""
@@ -136,7 +136,8 @@ def _compared(a: str, b: str, policy: Policy) -> tuple[bool, str]:
         return any(c.isalnum() for c in a), "string"
     equal, method = compare(left, right, policy)
     if not equal and (_may_be_list(a, right) or _may_be_list(b, left)):
-        return compare(read(a, lists=True), read(b, lists=True), policy)
+        left, right = (read(text, lists=_GROUPED_DIGITS.search(text) is not None) for text in (a, b))
+        return compare(left, right, policy)
     if not equal and (_is_decimal_comma(a, b) or _is_decimal_comma(b, a)):
         return plain_number(a.strip().replace(",", ".")) == plain_number(b.strip().replace(",", ".")), "rational"
     return equal, method

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from evoltune_math.answers.algebra.rational import known_rational
-from evoltune_math.answers.nodes import Node, num, substitute, sym, symbols, walk
+from evoltune_math.answers.nodes import Node, mul, num, substitute, sym, symbols, walk
 
 MAX_TERMS = 200
 SIZES = (5, 7)
@@ -60,20 +60,25 @@ def written_out(node: Node, last: dict[str, int]) -> Node | None:
         return node._replace(args=tuple(args))
     if node.op not in ("add", "mul", "seq") or at == 0 or at + 1 >= len(args) or any(map(is_dots, args[at + 1 :])):
         return None
-    between = _between(args[:at], args[at + 1])
+    ends = [args[at + 1]]
+    if node.op == "mul" and at + 2 < len(args):  # `2 \\cdot 4 \\cdots 2n`
+        rest = mul(*args[at + 1 :])
+        ends.append(rest if (value := _value(rest)) is None else num(value))
+    between = _between(args[:at], ends)
     return None if between is None else node._replace(args=(*args[:at], *between, *args[at + 1 :]))
 
 
-def _between(before: list[Node], following: Node) -> list[Node] | None:
-    """The terms that the dots stand for. The last two before them show the step; a single one grows by one."""
+def _between(before: list[Node], ends: list[Node]) -> list[Node] | None:
+    """The terms that the dots stand for, up to the first end that they reach. The last two before them show the step; a single one
+    grows by one."""
     previous = before[-1]
-    candidates = [_step(before[-2], previous)] if len(before) > 1 else []
-    for step in (*candidates, _step_to(previous, following)):
+    steps = [(_step(before[-2], previous), end) for end in ends] if len(before) > 1 else []
+    for step, end in (*steps, (_step_to(previous, ends[0]), ends[0])):
         found: list[Node] = []
         term = previous
         while step is not None and len(found) < MAX_TERMS:
             term = step(term)
-            if term == following or _value(term) == _value(following) is not None:
+            if term == end or _value(term) == _value(end) is not None:
                 return found
             found.append(term)
     return None

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from evoltune_math.answers.equality.expressions import Expressions
-from evoltune_math.answers.equality.parameters import same_family
-from evoltune_math.answers.kinds import KINDS, Answer, Either, Family, Group, Value, unnamed
+from evoltune_math.answers.equality.parameters import in_degrees, same_family
+from evoltune_math.answers.kinds import KINDS, Answer, Either, Family
 from evoltune_math.answers.policy import Policy
 
 _RANK: dict[type, int] = {kind: rank for rank, kind in enumerate(KINDS)}
@@ -28,7 +28,7 @@ class Comparison:
             return True
         if isinstance(b, Family | Either):
             return False
-        return same_family(a, b, declared=_is_in_degrees(a) and _is_in_degrees(b))
+        return same_family(a, b, declared=in_degrees(a) and in_degrees(b))
 
     def same_in_order(self, a: Sequence[Answer], b: Sequence[Answer]) -> bool:
         return len(a) == len(b) and all(map(self.same, a, b))
@@ -41,10 +41,3 @@ Rules = Mapping[tuple[type, type], Rule]
 def before(kind: type) -> tuple[type, ...]:
     """The kinds that are compared with `kind` as the second of the two."""
     return KINDS[: _RANK[kind]]
-
-
-def _is_in_degrees(answer: Answer) -> bool:
-    answer = unnamed(answer)
-    if isinstance(answer, Group):
-        return bool(answer.items) and all(map(_is_in_degrees, answer.items))
-    return isinstance(answer, Value) and answer.degrees

@@ -85,6 +85,8 @@ def _is_constant(expressions: Expressions, node: Node) -> bool:
 def same_family(a: Answer, b: Answer, declared: bool) -> bool:
     """Whether both are the same family. `declared`: an answer says `k \\in Z`; otherwise only multiples of pi count."""
     x, y = _members(a), _members(b)
+    if in_degrees(a) != in_degrees(b) and any(map(_has_pi, (*x, *y))):
+        x, y = _in_radians(a, x), _in_radians(b, y)
     if not x or not y:
         return False
     parameter_x, parameter_y = _parameter(x), _parameter(y)
@@ -97,8 +99,21 @@ def same_family(a: Answer, b: Answer, declared: bool) -> bool:
     return declared and len(x) == len(y) and all(any(equal(n, m) for m in renamed) for n in x)
 
 
+def _in_radians(answer: Answer, members: list[Node]) -> list[Node]:
+    """`45^\\circ + 180^\\circ k`, compared with `\\pi/4 + k\\pi`."""
+    return [Node("deg", (n,)) for n in members] if in_degrees(answer) else members
+
+
+def in_degrees(answer: Answer) -> bool:
+    """Whether an answer, or each of its values, is in degrees."""
+    answer = unnamed(answer)
+    if isinstance(answer, Group):
+        return bool(answer.items) and all(map(in_degrees, answer.items))
+    return isinstance(answer, Value) and answer.degrees
+
+
 def _has_pi(node: Node) -> bool:
-    return any(n.op == "const" and n.value == "pi" for n in walk(node))
+    return any(n.op == "deg" or (n.op == "const" and n.value == "pi") for n in walk(node))
 
 
 def _members(answer: Answer) -> list[Node]:

@@ -21,6 +21,8 @@ _FLIPPED = FLIPPED | {sign: sign for sign in ("sim", "cong", "parallel", "perp")
 MAX_SYMBOLS = 8
 _WHOLE = frozenset({"k", "m", "n", "t", "j", "q"})
 """Letters that a family of whole numbers has as its parameter."""
+_INDICES = frozenset("kmnij")
+"""Letters of the index of a sequence; which one is written does not matter."""
 _POINTS = (0, 1, 2, 3, 7)
 _CONSTANTS = "abcdpq"
 """Letters of arguments that name one point where the value does not have them."""
@@ -58,6 +60,11 @@ def _is_read_backwards(x: Node, y: Node) -> bool:
 def _with_arguments_of(a: Named, b: Named) -> Named:
     """`f(y) = y` beside `f(x) = x`: the arguments' names do not matter; that of an event, a point or a random variable does."""
     x, y = a.name, b.name
+    if x.op == y.op == "sym" and isinstance(b.value, Value):
+        (stem, _, new), (own, _, old) = str(x.value).rpartition("_"), str(y.value).rpartition("_")
+        is_index = {old, new} <= _INDICES and old in symbols(b.value.node)
+        if stem == own != "" and is_index:  # `a_k = 3^k` beside `a_n = 3^n`
+            return Named(x, replace(b.value, node=substitute(b.value.node, {old: sym(new)})))
     are_calls = x.op == y.op == "fn" and x.value == y.value and len(x.args) == len(y.args) and x.args != y.args
     if not are_calls or any(n.op != "sym" for n in (*x.args, *y.args)):
         return b

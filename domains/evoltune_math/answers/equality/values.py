@@ -6,7 +6,7 @@ from evoltune_math.answers import units
 from evoltune_math.answers.equality.comparison import Comparison, Rules, before
 from evoltune_math.answers.equality.parameters import equal_up_to_constants
 from evoltune_math.answers.kinds import Answer, Choice, Text, Value
-from evoltune_math.answers.nodes import INF, NEG_INF, Node, has, mul, num, symbols
+from evoltune_math.answers.nodes import EULER, IMAGINARY, INF, NEG_INF, Node, has, mul, num, substitute, symbols, walk
 from evoltune_math.answers.reading.cleanup import without_spaces
 from evoltune_math.answers.vocabulary import number_in_words, word_set
 
@@ -37,6 +37,7 @@ _KINDS_OF_NUMBER = word_set(
     "prime composite odd even multiple power root square cube triangular fibonacci perfect factor divisor percentile catalan"
 )
 """The 40th of these is a number of its own."""
+_PYTHON_CONSTANTS = {"I": IMAGINARY, "E": EULER}
 HOURS = 12  # on a clock's face
 MAX_CANONICAL = 5_000
 MAX_STATEMENT = 100
@@ -58,12 +59,24 @@ def _value_value(comparison: Comparison, a: Value, b: Value) -> bool:
         x, y = _without_letter_unit(x, y), _without_letter_unit(y, x)
     if equal(x, y):
         return True
+    if (renamed := _with_python_constants(x, y)) is not None and equal(*renamed):
+        return True
     if a.degrees != b.degrees and _same_in_radians(comparison, a, b):
         return True
     if policy.percent == "either" and has(x, "pct") != has(y, "pct"):
         return equal(_without_percent(x), _without_percent(y))
     may_be_missing = policy.constant == "optional"
     return _same_option(x, y) or equal_up_to_constants(comparison.expressions, x, y, may_be_missing=may_be_missing)
+
+
+def _with_python_constants(x: Node, y: Node) -> tuple[Node, Node] | None:
+    """`2*I + 1` beside `1 + 2i`, `E**x` beside `e^x`: SymPy's name of a constant that only the other answer has."""
+    for own, other in ((x, y), (y, x)):
+        for name in (symbols(own) - symbols(other)) & _PYTHON_CONSTANTS.keys():
+            constant = _PYTHON_CONSTANTS[name]
+            if own.op != "sym" and constant in walk(other) and constant not in walk(own):
+                return substitute(own, {name: constant}), other
+    return None
 
 
 def _same_in_radians(comparison: Comparison, a: Value, b: Value) -> bool:

@@ -24,6 +24,10 @@ _NUMBER = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?")
 _FRACTION = re.compile(r"(-?)\\[dt]?frac\{(\d{1,18})\}\{(\d{1,18})\}|(-?\d{1,18})/(\d{1,18})")
 _BROKEN_ESCAPES = str.maketrans({"\x0c": "\\f", "\x08": "\\b"})
 _BLANKS = re.compile(r"\s{9,}")
+_MODULE = re.compile(
+    r"(?<![\w.])(?:math|np|numpy|sympy)\.(?=(?:sqrt|pi|exp|log\w*|a?(?:rc)?(?:sin|cos|tan)h?|factorial|comb|floor|ceil|cbrt|Rational|[eEI])\b)"
+)
+"""The module before a name of Python: `math.sqrt(2)`."""
 _TAB = re.compile(r"\t(?=(?:ext|imes|frac|heta|an)\b)")
 _DOUBLED = re.compile(r"\\\\(?=[A-Za-z]{2,}|[\[\](){},;!])")
 _ENTITY = re.compile(r"&(?:[A-Za-z]{2,8}\d?|[a-z]{4}\d\d|#\d{1,5});")
@@ -81,6 +85,8 @@ def repair_escapes(text: str) -> str:
         text = text.replace('\\"', '"')
     if "&" in text or "<" in text:
         text = _without_html(text)
+    if "math." in text or "np." in text or "py." in text:
+        text = _MODULE.sub("", text)
     if "\x0c" in text or "\x08" in text:
         text = text.translate(_BROKEN_ESCAPES)
     if "\t" in text:

@@ -18,7 +18,11 @@ _COMBINATIONS = (
 )
 """Patterns of `C_5^2`, `{}_5C_2`, `5C2`, `C(5,2)`, and their groups of the top, the letter, the bottom (a number has two)."""
 _SET_BUILDER = re.compile(r"^\{\s*\\?[A-Za-z()., ]{1,12}\s*(?:\||:|\\mid|\\in)")
-_INTEGER_PARAMETER = re.compile(r"\(\s?([a-z])\s?\\in\s?\\math(?:bb|bf|rm)\s?\{?\s?[ZN]\}?[^()]{0,6}\)$")
+_PARAMETER = re.compile(r"\(\s?([a-z])\s?\\in\s?\\math(?:bb|bf|rm)\s?\{?\s?([ZNR])\}?[^()]{0,6}\)$")
+_NAMED_LINE = re.compile(r"l\s?:\s?(?=[^:]*=[^:]*$)(?=[^a-z]*[xy])")
+"""The name of `l: x - 2y = 1`."""
+_FACTORIAL = re.compile(r"(?<![\w\\{])factorial\(")
+_RATIONAL = re.compile(r"(?<![\w\\])Rational\(\s?(-?\d+),\s?(\d+)\s?\)")
 _SET_IN_BRACES = re.compile(r"(\\in\s*)\{([^{}\\]*,[^{}]*)\}")
 """`k \\in {1, 2, 3}` with plain braces."""
 _EXPONENT_MARK = re.compile(r"(?<=\d)\s*\\(?:text|mathrm)\{\s*[eE]\s*\}\s*(?=[+-]?\d)")
@@ -69,11 +73,20 @@ def in_one_notation(text: str) -> str:
         text = _EXPONENT_MARK.sub("e", text)
     if "frac" in text:
         text = _with_unit_fraction(text)
+    if "actorial(" in text or "Rational(" in text:
+        text = _RATIONAL.sub(r"\\frac{\1}{\2}", _FACTORIAL.sub(r"\\operatorname{factorial}(", text))
     if "(" in text and "/" in text:
         text = _UNITS_BELOW.sub(_each_below, text)
     if "(" in text and "{" in text:
         text = _CALL_IN_TEXT.sub(r"\\operatorname{\1}", _FUNCTION_IN_TEXT.sub(_as_function, text))
-    return _INTEGER_PARAMETER.sub(r", \1 \\in \\mathbb{Z}", text)
+    if text[:1] == "l":
+        text = _NAMED_LINE.sub("", text)
+    return _PARAMETER.sub(_as_member, text)
+
+
+def _as_member(found: re.Match[str]) -> str:
+    """`, k \\in \\mathbb{Z}` for a letter that stands for whole numbers, or for reals."""
+    return f", {found[1]} \\in \\mathbb{{{'R' if found[2] == 'R' else 'Z'}}}"
 
 
 def with_multiplicity(text: str) -> tuple[str, str] | None:
@@ -90,7 +103,10 @@ def _with_combinations(text: str) -> str:
 
         def call(m: re.Match[str], top: int = top, letter: int = letter, bottom: int = bottom) -> str:
             name = "binom" if m[letter] == "C" else "perm"
-            return f"\\operatorname{{{name}}}({m[top] or m[top + 1]},{m[bottom] or m[bottom + 1]})"
+            of, chosen = m[top] or m[top + 1], m[bottom] or m[bottom + 1]
+            if m[0].endswith(")") and int(chosen[:9]) > int(of[:9]):  # the point P(3, 4)
+                return m[0]
+            return f"\\operatorname{{{name}}}({of},{chosen})"
 
         text = pattern.sub(call, text)
     return text

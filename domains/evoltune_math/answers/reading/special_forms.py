@@ -10,8 +10,8 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from evoltune_math.answers.algebra.rational import known_rational
-from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Ratio, Region, Span, Text, Value, unnamed
-from evoltune_math.answers.nodes import INF, NEG_INF, Node, const, neg, num
+from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Named, Ratio, Region, Span, Text, Value, unnamed
+from evoltune_math.answers.nodes import INF, NEG_INF, Node, const, neg, num, sym
 from evoltune_math.answers.reading.classify import classify
 from evoltune_math.answers.reading.cleanup import plain_number
 from evoltune_math.answers.reading.spoken import bound, clock
@@ -30,6 +30,7 @@ _CHOICE = re.compile(
 _NUMBERED_PART = re.compile(r"\([a-j]\)\s+\$?-?\\?\$?\d(?!.*\([a-j]\)\s)")
 """`(c) 12`: an option or a part with its number; `(c)12` is a product."""
 _LONE_CHOICE = re.compile(r"(?:option|choice|answer|part)\s*\(?([A-Ja-j])\)?\.?", re.I)
+_SEVERAL_CHOICES = re.compile(r"\([A-F]\)(?:(?:\s?,|\s?and)?\s?\([A-F]\)){1,5}")
 _NO_BODY = ("(", "^", "_", "[", ",", "+", "-", "=", "/", "\\cup", "\\cap", "\\in", "or ", "and ", "&")
 """What continues an expression that starts with a letter in brackets."""
 _BASED = re.compile(r"(?:\\(?:text|mathrm)\{)?([0-9A-Fa-f]+)\}?_\{?(?:\\text\{)?(\d\d?|two|eight|sixteen|ten)\}?\}?")
@@ -75,8 +76,8 @@ _CHANCE = re.compile(
 )
 """`one in 36`, `a 5 in 16 chance`."""
 _OPTIONS = re.compile(
-    r"(?:(?:the|only)\s+)?(?:options?|choices?|answers?|statements?)\s+((?:[A-J]|[IV]{1,3})(?:,\s*(?:[A-J]|[IV]{1,3}))*,?\s+and\s+(?:[A-J]|[IV]{1,3}))"
-    r"(?:\s+(?:only|(?:are|must be)(?:\s+(?:all|both))?(?:\s+the)?\s+(?:correct|true|right|valid|answers?)(?:\s+(?:options|choices|answers|statements|ones))?))?",
+    r"(?:(?:the|only|both)\s+)*(?P<lead>(?:options?|choices?|answers?|statements?)\s+)?(?P<letters>(?:[A-J]|[IV]{1,3})(?:,\s*(?:[A-J]|[IV]{1,3}))*,?\s+and\s+(?:[A-J]|[IV]{1,3}))"
+    r"(?P<verdict>\s+(?:only|(?:are|must be)(?:\s+(?:all|both))?(?:\s+the)?\s+(?:correct|true|right|valid|answers?)(?:\s+(?:options|choices|answers|statements|ones))?))?",
     re.I,
 )
 """`Options A, B and D are correct`."""
@@ -86,7 +87,8 @@ _DAY, _YEAR = r"(?P<day>\d\d?)(?:st|nd|rd|th)?", r"(?:,?\s+(?P<year>\d{4}))?"
 _DATES = (re.compile(rf"{_MONTH}\s+{_DAY}{_YEAR}", re.I), re.compile(rf"{_DAY}\s+(?:of\s+)?{_MONTH}{_YEAR}", re.I))
 _ISO_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
 _REMAINDER = re.compile(r"(-?\d+)\s*,?\s*(?:with\s+)?(?:a\s+)?(?:remainder(?:\s+of)?|rem\.?|R|r)\s*(\d+)")
-_PART = re.compile(r"\(?([a-h])\)\s+")
+_PART = re.compile(r"(?<!\S)(?:\(?([a-h]|i{1,3}|iv|[1-6])\)|(?:part|question|problem)\s([A-Fa-f]|[1-6])[.:])\s+", re.I)
+_PART_NAMES = (list("abcdefgh"), ["i", "ii", "iii", "iv"], list("123456"))
 _POINT = re.compile(r"[A-Z]'?\s*(\((?!\s*\\\{)[^()]*,[^()]*\))")
 _ROWS = re.compile(r"\[\s*(-?[\d./]+(?:[ ,]+-?[\d./]+)*(?:\s*;\s*-?[\d./]+(?:[ ,]+-?[\d./]+)*)+)\s*\]")
 _EXCEPT = re.compile(
@@ -147,8 +149,8 @@ def special_form(text: str, read: Read) -> Answer | None:
         return None
     first = text[0]
     found: Answer | None = None
-    if first in "([\\ABCDEFGHIJOoCcPpa":
-        found = _choice(text, read) or _parts(text, read)
+    if first in "([\\ABCDEFGHIJOoCcPpaiQq1":
+        found = _parts(text, read) or _choice(text, read)
     if found is None and text.startswith(("\\text{", "\\mathrm{")):
         found = _in_base(text)
     if found is None and (first.isalnum() or first == "-"):
@@ -173,6 +175,8 @@ def _choice(text: str, read: Read) -> Answer | None:
     found = _LONE_CHOICE.fullmatch(text)
     if found:
         return Choice(found[1].upper())
+    if _SEVERAL_CHOICES.fullmatch(text):
+        return read(", ".join(re.findall("[A-F]", text)))
     found = _CHOICE.fullmatch(text)
     if found is None or (found[3] == ":" and len(found[4].strip()) < 2):
         return None
@@ -187,9 +191,10 @@ def _choice(text: str, read: Read) -> Answer | None:
 
 
 def _parts(text: str, read: Read) -> Answer | None:
-    """`(a) 5 (b) 6`: the parts in their order."""
+    """`(a) 5 (b) 6`, `Part 1: 5, Part 2: 6`: the parts in their order."""
     marks = list(_PART.finditer(text))
-    if len(marks) < 2 or marks[0].start() or "".join(m[1] for m in marks) != "abcdefgh"[: len(marks)]:
+    names = [(m[1] or m[2]).lower() for m in marks]
+    if len(marks) < 2 or marks[0].start() or all(names != known[: len(names)] for known in _PART_NAMES):
         return None
     ends = [*(m.start() for m in marks[1:]), len(text)]
     return Group(tuple(read(text[m.end() : end].strip(" ,;.")) for m, end in zip(marks, ends, strict=True)), "()")
@@ -316,8 +321,8 @@ def _words(text: str, read: Read) -> Answer | None:
     low = plain.lower()
     if low[:3] in ("all", "the", "x i", "eve", "any") and (found := _EXCEPT.fullmatch(plain.replace("$", ""))):
         return _all_except(read(found[1]))
-    if chosen := _OPTIONS.fullmatch(plain):
-        return read(chosen[1])
+    if (chosen := _OPTIONS.fullmatch(plain)) and (chosen["lead"] or chosen["verdict"]):
+        return read(chosen["letters"])
     if (bounded := _ALL_BOUNDED.fullmatch(plain)) and (limited := bound(bounded[1], read)):
         return limited
     if (kind := _KIND_WORDS.fullmatch(plain)) and not _SIGNED.fullmatch(low) and plain != kind[1]:
@@ -329,7 +334,7 @@ def _words(text: str, read: Read) -> Answer | None:
         return read(re.sub(r"[A-Z]'?\s?(?=\()", "", text))
     point = _POINT.fullmatch(text)
     if point:
-        return read(point[1])
+        return Named(sym(text[0]), read(point[1]))
     if len(plain) > MAX_WORDS_LENGTH or not _WORDS.fullmatch(plain):
         return None
     if low == "half a dozen":

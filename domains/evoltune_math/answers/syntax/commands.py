@@ -25,7 +25,7 @@ _ACCENTS = word_set(
     "underline overleftrightarrow widetilde check breve overarc wideparen acute grave"
 )
 _PREFIX_SIGNS = word_set("angle triangle measuredangle sphericalangle square odot forall exists neg Box")
-ROOTS = {"sqrt": None, "Sqrt": None, "root": None, "cbrt": num(3), "fourthroot": num(4)}
+ROOTS = {"sqrt": None, "Sqrt": None, "surd": None, "root": None, "cbrt": num(3), "fourthroot": num(4)}
 """Command -> its index; None: two, or the index that is written."""
 _INVERTIBLE = word_set("sin cos tan cot sec csc sinh cosh tanh")
 _FACTORS = frozenset([*GREEK, *CONSTANTS, "frac", "dfrac", "tfrac", "sqrt"])

@@ -10,10 +10,10 @@ from typing import NamedTuple, Protocol
 
 from evoltune_math.answers.nodes import Node
 
-FUNCTION_LETTERS = frozenset(["f", "g", "h", "F", "G", "H", "P", "phi", "varphi", "psi", "Phi", "Pr", "q", "Q"])
+FUNCTION_LETTERS = frozenset(["f", "g", "h", "F", "G", "H", "P", "phi", "varphi", "psi", "Phi", "Pr", "Q"])
 """Names that are functions if brackets follow: `f(x+1)` is a call, `a(x+1)` a product."""
 TIMES = frozenset(["cdot", "times", "ast", "bullet", "star"])
-FRACTIONS = ("frac", "dfrac", "tfrac", "cfrac")
+FRACTIONS = ("frac", "dfrac", "tfrac", "cfrac", "nicefrac", "sfrac", "flatfrac")
 
 
 class Unreadable(Exception):

@@ -34,7 +34,7 @@ _BOLD = ("mathbf", "boldsymbol", "bm", "textbf")
 _IGNORED_WITH_ARGUMENT = word_set(
     "phantom hspace vspace hphantom vphantom color label tag mspace hskip kern textcolor ref cite"
 )
-_BRACKETS = {"lbrace": "\\{", "rbrace": "\\}", "lbrack": "[", "rbrack": "]"}
+_SIGNS = {"lbrace": "\\{", "rbrace": "\\}", "lbrack": "[", "rbrack": "]", "colon": ":"}
 _LETTER = re.compile(r"\(?([A-Za-z])\)?\.?")
 _LETTERS = re.compile(r"[A-Z](?:(?:, ?|,? and )[A-Z])+\.?")
 _REMARK = re.compile(r"\([A-Za-z][A-Za-z ,.-]{2,60}\)")
@@ -144,8 +144,8 @@ class _Lexer:
         elif name in "{}":
             self.emit("op", "\\" + name)
             self.brackets.append("{") if name == "{" else (self.brackets and self.brackets.pop())
-        elif name in _BRACKETS:
-            self.operator(_BRACKETS[name])
+        elif name in _SIGNS:
+            self.operator(_SIGNS[name])
         elif name in ("lor", "land"):
             self.emit("sep", "or" if name == "lor" else "and")
         elif name == "%":

@@ -18,7 +18,11 @@ _PLAIN = re.compile(r"\d{1,15}(?![\d.,'_~\\ {eE])")
 """An integer with nothing after it that could belong to it: most numbers, read in half the time."""
 _DOTTED = re.compile(r"\d{1,3}(?:\.\d{3})+,\d+(?![\d,])|\d{1,3}(?:\.\d{3}){2,}(?![\d.])")
 _DECIMALS = re.compile(r"\.(\d*)")
-_REPEAT = re.compile(r"\\(?:overline|bar|overbar|dot)\s*(?:\{(\d+)\}|(\d))|\((\d+)\)(?![\d(])")
+_DOT = r"\\dot\s*(?:\{\d\}|\d)"
+_REPEAT = re.compile(
+    rf"(?P<dotted>{_DOT}\d*{_DOT})|\\(?:overline|bar|overbar|dot)\s*(?:\{{(\d+)\}}|(\d))|\((\d+)\)(?![\d(])"
+)
+"""What repeats behind a decimal point: `\\overline{12}`, `(12)`, or from a dot to the next one, `\\dot{1}4\\dot{2}`."""
 _EXPONENT = re.compile(r"[eE]([+-]?\d+)(?![A-Za-z_^])")
 _ELLIPSIS = re.compile(r"\s*(?:\.\.\.|\\[lc]?dots)")
 _COMMA_TAIL = re.compile(r",(\d+)(?![\d,])")
@@ -60,7 +64,7 @@ class NumeralReader:
         value = Fraction(int(whole or "0") * 10 ** len(tail) + int(tail or "0"), 10 ** len(tail))
         repeat = _REPEAT.match(text, at) if decimals is not None else None
         if repeat:
-            digits = repeat[1] or repeat[2] or repeat[3]
+            digits = "".join(filter(str.isdigit, repeat[0]))
             value += Fraction(int(digits), (10 ** len(digits) - 1) * 10 ** len(tail))
             at, exact = repeat.end(), True
         elif not exact and (ellipsis := _ELLIPSIS.match(text, at)):
