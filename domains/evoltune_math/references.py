@@ -16,6 +16,9 @@ from evoltune_math.boxes import Found
 from evoltune_math.extraction import ANSWERED, PHRASE, TRUTH_VALUE, find
 from evoltune_math.prose import MAX_BARE_WORDS, non_math_words, states_cases
 
+MAX_NEAR = 200
+_IS_LINE = re.compile(r"\b(?:equation|line|plane|circle|curve|parabola|ellipse|hyperbola|locus)\b", re.I)
+"""What an equation of several letters describes: of `the line is $x + 2y = 5$` the 5 is no answer."""
 MAX_NAMING_WORDS = 3  # `5 identical layers` is no sentence
 _NAMING = re.compile(r"(?:\b(?:is|are|was|equals)|=)[\s$\\(]*$")
 """What stands before the one value that a sentence names: `Thus the total is $45.`"""
@@ -55,7 +58,9 @@ def find_for(reference: str | None, response: str) -> Found | None:
 
 def _value_of_expression(response: str, found: Found) -> Found:
     """What an expression of several letters comes to, where a number is asked for: `Thus $xy = 21$.` An equation without words stays one."""
-    answer = read(found.text) if found.method != "bare" or non_math_words(response) else None
+    if (found.method == "bare" and not non_math_words(response)) or _IS_LINE.search(response, len(response) - MAX_NEAR):
+        return found
+    answer = read(found.text)
     if not isinstance(answer, Relation) or answer.signs != ("=",):
         return found
     expression, last = answer.members

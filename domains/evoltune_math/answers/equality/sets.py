@@ -10,7 +10,7 @@ from evoltune_math.answers.equality.comparison import Comparison, Rules
 from evoltune_math.answers.equality.expressions import same_in_any_order
 from evoltune_math.answers.equality.values import means_empty_set
 from evoltune_math.answers.kinds import Answer, Choice, Group, Matrix, Named, Ratio, Region, Text, Value
-from evoltune_math.answers.nodes import Node, add, complete, div, mul, seq, sym
+from evoltune_math.answers.nodes import Node, add, complete, div, has, mul, seq, sym
 from evoltune_math.answers.reading.classify import classify
 from evoltune_math.answers.reading.systems import without_labels
 
@@ -139,6 +139,8 @@ def _region_region(comparison: Comparison, a: Region, b: Region) -> bool:
     def same_end(x: Node, y: Node, same_closure: bool) -> bool:
         if infinite(x) or infinite(y):
             return infinite(x) == infinite(y)
+        if has(x, "deg") != has(y, "deg"):  # `x > 30^\\circ` is `x > 30`
+            return same_closure and comparison.same(classify(x), classify(y))
         return same_closure and comparison.expressions.equal(x, y)
 
     return len(a.spans) == len(b.spans) and all(
@@ -166,7 +168,7 @@ def _as_region(answer: Answer) -> Region | None:
         return answer
     if not isinstance(answer, Group) or not answer.brackets:
         return None
-    nodes = tuple(i.node for i in answer.items if isinstance(i, Value))
+    nodes = tuple(Node("deg", (i.node,)) if i.degrees else i.node for i in answer.items if isinstance(i, Value))
     return region_of(seq(answer.brackets, nodes)) if len(nodes) == len(answer.items) else None
 
 
