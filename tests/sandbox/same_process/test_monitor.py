@@ -57,8 +57,8 @@ def refused(watch, event, args, frame):
     return False
 
 
-LIBRARY_FUNCTION = types.SimpleNamespace(__globals__={"__file__": LIBRARY})
-OWN_FUNCTION = types.SimpleNamespace(__globals__={"__file__": "<candidate>"})
+LIBRARY_FUNCTION = types.FunctionType((lambda: 0).__code__, {"__file__": LIBRARY})
+OWN_FUNCTION = types.FunctionType((lambda: 0).__code__, {"__file__": "<candidate>"})
 # event, arguments, refused to the program, refused to a library that the program calls
 EVENTS = [
     ("sys._getframe", (), True, False), ("sys._current_frames", (), True, False), ("sys._current_exceptions", (), True, False),

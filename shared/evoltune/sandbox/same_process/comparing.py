@@ -186,6 +186,8 @@ def equal(left: Any, right: Any, depth: int = 0) -> Any:
         return equal(pictured(left), pictured(right), 1)
     if depth > MAX_DEPTH:
         raise RecursionError("maximum recursion depth exceeded in comparison")
+    if plain_values.is_tuple(left) and plain_values.is_tuple(right):
+        left, right = (*tuple.__iter__(left),), (*tuple.__iter__(right),)
     for kinds in (SEQUENCES, MAPPINGS):
         if type(left) in kinds and type(right) in kinds:
             return _equal_containers(left, right, depth)
@@ -399,6 +401,8 @@ def answer(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
     if type(owner) in BUILT_IN and type(owner) is not type:
         args = tuple(map(pictured, args))
     if name in rewriting.MEASURES:
+        if type(owner) in SEQUENCES and args and not (is_plain(owner) and is_plain(args[0])):
+            return _measured(owner, name, *args)
         return getattr(owner, name)(*args, **kwargs)
     owner = owner if is_plain(owner) or type(owner) in STANDARD else pictured(owner)
     result = getattr(owner, name)(*args, **kwargs)
@@ -410,6 +414,21 @@ def answer(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
             except Exception:  # noqa: BLE001 - the program's own method: it refuses the type that it has just taken
                 return False
     return result
+
+
+def _measured(owner: Any, name: str, item: Any, *bounds: Any) -> Any:
+    """`count`, `index` and `remove` of a sequence that holds, or is asked for, an object with methods of its own."""
+    if name == "count":
+        return sum(_same(v, item, 0) for v in owner)
+    start, stop = (*bounds, None, None)[:2]
+    places = range(len(owner))[start:stop]
+    place = next((i for i in places if _same(owner[i], item, 0)), None)
+    if place is None:
+        raise ValueError(f"{name}: it is not in the {type(owner).__name__}")
+    if name == "remove":
+        del owner[place]
+        return None
+    return place
 
 
 def _asks_programs(owner: Any, other: Any) -> bool:

@@ -22,7 +22,7 @@ class Builtins(dict):  # type: ignore[type-arg]
 
     def __init__(self, import_: Any) -> None:
         super().__init__({name: value for name, value in _public.items() if isinstance(value, type)})
-        self["__import__"] = import_
+        self["__import__"], self["__build_class__"] = import_, builtins.__build_class__
 
     def __missing__(self, name: str) -> Any:
         return _public[name]

@@ -1,8 +1,9 @@
-"""Keeps this package's classes out of `object.__subclasses__()`, the one list that leads a program to them, and by their methods
-to everything that judges it.
+"""Keeps what leads a program to this package, and so to everything that judges it: our classes in `object.__subclasses__()`, and
+the names that a function of ours or of the tests has (a callback, the `__eq__` of what a program's object is compared with).
 
-Invariant: the function that takes the place of `type.__subclasses__` leads to nothing of ours. It has no global names, and its
-code, which holds what it calls, is refused by the audit hook.
+Invariant: the functions that take the place of `type.__subclasses__` and of these attributes lead to nothing of ours. They have no
+global names, and their code, which holds what it calls, is refused by the audit hook. An attribute of a function of the program's
+or a library's is what it was; of one of ours or the tests' the hook decides.
 """
 
 import gc
@@ -17,7 +18,18 @@ def __subclasses__(self, /):
     "Return a list of immediate subclasses."
     return [*"\0filter"("\0own", "\0real"(self))]
 """
+_READ = """
+def read(self, /):
+    if "\0kept"("\0space"(self)):
+        "\0audit"("object.__getattr__", self, "\0name")
+    return "\0real"(self)
+"""
+ATTRIBUTES = ("__globals__", "__builtins__", "__closure__")
+"""Attributes of functions that hold names and that the interpreter gives without a word to an audit hook."""
 _module_of: Any = type.__dict__["__module__"].__get__
+globals_of: Any = types.FunctionType.__dict__["__globals__"].__get__
+"""The global names of a function, unheard."""
+_hidden: list[Any] = []
 
 
 def _is_own(kind: type) -> bool:
@@ -25,21 +37,44 @@ def _is_own(kind: type) -> bool:
     return isinstance(module, str) and module.startswith("evoltune.")
 
 
+def _is_kept(space: Any) -> bool:
+    """Whether these are the global names of tests, or of a module of ours."""
+    if type(space) is not dict:
+        return _is_own(type(space))
+    return str(space.get("__name__")).startswith("evoltune.")
+
+
 def hide() -> None:
-    """Changes `type` for this process and those that it forks. A second call does nothing."""
+    """Changes `type` and the type of functions for this process and those that it forks. A second call does nothing."""
     real: Any = type.__dict__["__subclasses__"]
     if type(real) is types.FunctionType:
         return
-    calls: dict[Any, Any] = {"\0filter": itertools.filterfalse, "\0own": _is_own, "\0real": real}
+    function = _made(_SOURCE, {"\0filter": itertools.filterfalse, "\0own": _is_own, "\0real": real})
+    _names_of(type)["__subclasses__"] = function
+    _hidden.append(function)
+    members = _names_of(types.FunctionType)
+    calls = {"\0kept": _is_kept, "\0space": globals_of, "\0audit": sys.audit}
+    for name in ATTRIBUTES:
+        _hidden.append(_made(_READ, {**calls, "\0name": name, "\0real": members[name].__get__}))
+        members[name] = property(_hidden[-1])
+    sys._clear_type_cache()
+
+
+def _made(source: str, calls: dict[Any, Any]) -> types.FunctionType:
+    """A function whose constants are what it calls."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        code = compile(_SOURCE.replace("\0", "\\0"), "<string>", "exec", dont_inherit=True).co_consts[0]
+        code = compile(source.replace("\0", "\\0"), "<string>", "exec", dont_inherit=True).co_consts[0]
     code = code.replace(co_consts=tuple(calls.get(constant, constant) for constant in code.co_consts))
-    (names,) = [found for found in gc.get_referents(type.__dict__) if type(found) is dict]
-    names["__subclasses__"] = types.FunctionType(code, {"__builtins__": {}})
-    sys._clear_type_cache()
+    return types.FunctionType(code, {"__builtins__": {}})
+
+
+def _names_of(kind: type) -> dict[str, Any]:
+    """The names of a class, to be changed."""
+    (names,) = [found for found in gc.get_referents(kind.__dict__) if type(found) is dict]
+    return names
 
 
 def is_hidden(function: Any) -> bool:
     """Whether a function's code leads to what is hidden."""
-    return function is type.__dict__["__subclasses__"]
+    return any(function is one for one in _hidden)

@@ -88,11 +88,13 @@ class Imports:
             if part in captured.modules and sys.modules.get(part) is not captured.modules[part]:
                 self.broken(f"the module {part} to be another than it was")
         if name == "importlib" or (top == "importlib" and not fromlist):
-            builtins.__import__(name, space, local, fromlist, level)
+            builtins.__import__(name, None, None, fromlist, level)
             return self._importlib()
         if top == "unittest" and ("main" in (fromlist or ()) or "unittest.mock" in captured.modules):
             return self._unittest(name, fromlist)
-        return builtins.__import__(name, space, local, fromlist, level)
+        # Nothing of the tests: what programs put in the place of the built-in function would read their names.
+        package = {key: space[key] for key in ("__name__", "__package__") if key in space} if level and space else None
+        return builtins.__import__(name, package, None, fromlist, level)
 
     def own(self, module: Any) -> Any:
         """For a module out of `sys.modules` what `import` gives: unittest and mock as the tests have them."""

@@ -45,6 +45,8 @@ class Parts(NamedTuple):
     """The classes of instances, and of the module itself."""
     classes: list[tuple[Any, tuple[str, ...]]]
     """All names of classes: one that is new hides a base's."""
+    tables: list[tuple[dict[Any, Any], tuple[Any, ...]]]
+    """Tables of functions by class (what copies, what pickles) and their keys: one that is new may be a built-in class."""
 
 
 _known: dict[str, Parts] = {}
@@ -67,6 +69,8 @@ class Libraries:
         self.parts: list[Parts] = []
         self.patterns: dict[Any, Any] | None = None
         """The table of compiled patterns, where tests use it."""
+        self.formats: dict[str, Any] = {}
+        """The table of compiled formats of times, likewise."""
 
     def take(self, modules: Iterable[types.ModuleType]) -> None:
         """Remembers what these modules are made of."""
@@ -80,6 +84,7 @@ class Libraries:
             found |= dict.fromkeys(name for name in sys.modules if name.partition(".")[0] in packages)
         taken = [(name, module) for name in found if type(module := sys.modules.get(name)) is types.ModuleType]
         self.parts = [_known.get(name) or _parts(module) for name, module in taken]
+        self.formats = getattr(sys.modules.get("_strptime"), "_regex_cache", {}) if "_strptime" in found else {}
         self.patterns = re._cache if "re" in found else None  # type: ignore[attr-defined]
 
     def changed(self) -> list[Entry]:
@@ -92,11 +97,15 @@ class Libraries:
             found += [({"__class__": type(v)}, "__class__", kind) for v, kind in parts.kinds if type(v) is not kind]
             for space, names in parts.classes:
                 if len(space) != len(names):
-                    found += [(space, k, None) for k in space if k not in names and not k.startswith("__")]
+                    found += [(space, k, None) for k in space if k not in names and _hides(k, space[k])]
+            for table, keys in parts.tables:
+                if len(table) != len(keys):
+                    found += [(table, k, None) for k in table if k not in keys and not _is_its_own(k, table[k])]
         return found
 
     def drop_patterns(self) -> bool:
-        """Drops compiled patterns that are not what their key says. Returns whether the table itself is another."""
+        """Drops compiled patterns that are not what their key says, and formats of times. Returns whether the table itself is another."""
+        self.formats.clear()
         table = self.patterns
         if table is None:
             return False
@@ -113,6 +122,20 @@ def _is_pattern_of(key: Any, pattern: Any) -> bool:
     inline = b"(?" if isinstance(text, bytes) else "(?"
     same = type(text) is type(pattern.pattern) and text == pattern.pattern
     return same and (inline in text or not pattern.flags & ~(flags | re.UNICODE))
+
+
+def _hides(name: str, value: Any) -> bool:
+    """Whether a new name of a class may hide a base's: one with underscores where it is a method, since the interpreter keeps notes
+    under such names."""
+    return not name.startswith("__") or callable(value) or hasattr(type(value), "__get__")
+
+
+def _is_its_own(key: Any, value: Any) -> bool:
+    """Whether a table has a function for a class from where the class is from: of the program's for the program's."""
+    if not isinstance(key, type):
+        return True
+    homes = [str(getattr(part, "__module__", "")).partition(".")[0] for part in (key, value)]
+    return homes[0] == homes[1] and homes[0] != "builtins"
 
 
 def _uses(name: str) -> tuple[str, ...]:
@@ -134,7 +157,7 @@ def _modules_of(module: types.ModuleType) -> Iterator[str]:
 
 
 def _parts(module: types.ModuleType) -> Parts:
-    space, found = vars(module), Parts([], [(module, types.ModuleType)], [])
+    space, found = vars(module), Parts([], [(module, types.ModuleType)], [], [])
     own = list[tuple[str, Any]]()
     for name, value in list(space.items()):
         if name.startswith("__") or name.endswith("hook"):
@@ -147,14 +170,17 @@ def _parts(module: types.ModuleType) -> Parts:
                     found.names, value.__dict__, ((k, v) for k, v in value.__dict__.items() if isinstance(v, _METHODS))
                 )
                 found.classes.append((value.__dict__, (*value.__dict__,)))
+                for method in value.__dict__.values():
+                    _add_keywords(found.names, getattr(method, "__func__", method))
         elif kind is dict:
             if len(value) <= _MAX_TABLE and any(map(callable, value.values())):
                 own.append((name, value))
                 _add(found.names, value, ((k, v) for k, v in value.items() if callable(v)))
+                if any(isinstance(k, type) for k in value):
+                    found.tables.append((value, (*value,)))
         elif kind is types.ModuleType or callable(value):
             own.append((name, value))
-            if kind is types.FunctionType and value.__kwdefaults__:
-                _add(found.names, value.__kwdefaults__, value.__kwdefaults__.items())
+            _add_keywords(found.names, value)
         if kind.__flags__ & _PER_CLASS and type(kind) is type and type(names := _names(value)) is dict:
             own.append((name, value))
             found.kinds.append((value, kind))
@@ -167,6 +193,12 @@ def _parts(module: types.ModuleType) -> Parts:
 def _add(found: list[Names], owner: Any, items: Iterable[tuple[str, Any]]) -> None:
     if pairs := [*items]:
         found.append(Names(owner, *zip(*pairs, strict=True)))
+
+
+def _add_keywords(found: list[Names], function: Any) -> None:
+    """The dict of a function's keyword defaults, which can be changed in place."""
+    if type(function) is types.FunctionType and function.__kwdefaults__:
+        _add(found, function.__kwdefaults__, function.__kwdefaults__.items())
 
 
 def _names(value: Any) -> Any:

@@ -13,8 +13,10 @@ import types
 from contextlib import suppress
 from typing import Any
 
+from evoltune.sandbox.same_process import hiding
 from evoltune.sandbox.same_process.monitor import is_own
 
+_closure_of: Any = types.FunctionType.__dict__["__closure__"].__get__
 _MAX = 100_000
 """Objects that are remembered: with more, tests build data of such a class, and the rest is compared like any other object."""
 _TESTS = "<tests>"
@@ -66,7 +68,7 @@ def _leads(value: Any, seen: set[int]) -> bool:
         return is_own(value.__code__.co_filename)
     names = _named(value.__code__)
     parts = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values(), *_cells(value)]
-    parts += [dict.get(value.__globals__, name) for name in names]
+    parts += [dict.get(hiding.globals_of(value), name) for name in names]
     return bool(names & _MATCHERS) or any(_leads(part, seen) or any(part is k for k in kinds) for part in parts)
 
 
@@ -78,7 +80,7 @@ def _named(code: types.CodeType) -> set[str]:
 
 def _cells(function: types.FunctionType) -> list[Any]:
     found = []
-    for cell in function.__closure__ or ():
+    for cell in _closure_of(function) or ():
         with suppress(ValueError):  # not bound yet
             found.append(cell.cell_contents)
     return found

@@ -6,13 +6,16 @@ objects; what it sees is kept, whether or not the program swallows the exception
 """
 
 import os
+import re
 import site
 import sys
 import types
 from _blake2 import blake2b
 from _thread import get_ident
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+
+from evoltune.sandbox.same_process import hiding
 
 RATCHET = 10_000
 """The key moves on with each of the first so many assertions."""
@@ -29,6 +32,8 @@ _RETURNS_FRAMES = frozenset({
     "walk_stack", "walk_tb", "currentframe", "stack", "trace", "getouterframes", "getinnerframes", "_task_get_stack",
     "getgeneratorlocals", "getcoroutinelocals", "getasyncgenlocals", "_getframe",
 })  # fmt: skip
+_ANNOTATIONS = ("get_type_hints", "get_annotations")
+"""What libraries read a function's global names for: to make classes of the names in its annotations, and not to call."""
 _DEBUGGERS = ("/bdb.py", "/pdb.py")  # they show the variables of every frame
 _IMPORTER = "<frozen importlib"
 _LIBRARIES = tuple({f"{path}/" for path in (os.path.dirname(os.__file__), *site.getsitepackages())})
@@ -98,6 +103,10 @@ class _Watch:
 
     def judge(self, event: str, args: tuple[Any, ...], frame: Any) -> None:
         """Raises where the program, or a library that it uses, does what it must not."""
+        if event.startswith("object.") and type(args[1]) is not str:
+            return  # the program's own report: the interpreter's names are texts
+        if event == "object.__getattr__" and args[1] in hiding.ATTRIBUTES:
+            frame = frame.f_back  # of the function that stands for the attribute
         actor = frame
         while actor is not None and is_library(actor.f_code.co_filename):
             actor = actor.f_back
@@ -116,6 +125,8 @@ class _Watch:
                 self._frame(args[1], frame, library)
             elif args[1] == "__code__" and self.is_tests(args[0]):
                 self.refuse("the code of the tests")
+            elif args[1] in hiding.ATTRIBUTES and not (library and _reads_annotations(frame, args[0])):
+                self.refuse(f"{args[1]} of the tests' functions")
         elif event == "object.__setattr__":
             self._attribute(args, library)
         elif event == "compile":
@@ -137,29 +148,31 @@ class _Watch:
             self.refuse(f"{name}()")
         while frame is not None and is_library(frame.f_code.co_filename):
             shows = "capture_locals" in frame.f_code.co_varnames and frame.f_locals.get("capture_locals")
-            if shows or frame.f_code.co_filename.endswith(_DEBUGGERS):
+            if not (shows is False or shows is None) or frame.f_code.co_filename.endswith(_DEBUGGERS):
                 self.refuse("the variables of all frames")
             frame = frame.f_back
 
     def _compile(self, file: Any, frame: Any, library: bool) -> None:
         """Code is told by its file's name: the tests' and ours is nobody's, a library's is the importer's."""
-        name = file.decode("utf-8", "replace") if isinstance(file, bytes) else str(file)
+        if type(file) not in (str, bytes, type(None)):  # its methods would run in every later look at the code
+            self.refuse("code under a name that is no plain text")
+        name = file.decode("utf-8", "replace") if type(file) is bytes else str(file)
         if is_own(name) or (is_library(name) and not (library and _imports_source(name, frame))):
             self.refuse("code under the name of a library's file")
 
     def _attribute(self, args: tuple[Any, ...], library: bool) -> None:
         if args[1] in ("__code__", "__defaults__", "__kwdefaults__") and not library:
-            space = getattr(args[0], "__globals__", {})
+            space = hiding.globals_of(args[0]) if type(args[0]) is types.FunctionType else {}
             if self.is_tests(args[0]) or is_library(str(space.get("__file__", ""))):
                 self.refuse(f"changing {args[1]}")
 
     def _other(self, event: str, args: tuple[Any, ...]) -> None:
         if event == "code.__new__":
             self.refuse(event)
-        elif event == "import" and args[0].partition(".")[0] in _NO_IMPORT:
-            self.refuse(f"import {args[0]}")
-        elif event == "open" and isinstance(args[0], str) and args[0].startswith("/proc"):
-            self.refuse(args[0])
+        elif event == "import" and _plain(args[0]).partition(".")[0] in _NO_IMPORT:
+            self.refuse(f"import {_plain(args[0])}")
+        elif event == "open" and _plain(args[0]).startswith("/proc"):
+            self.refuse(_plain(args[0]))
 
 
 def _mentions(frame: Any, name: str) -> bool:
@@ -167,14 +180,26 @@ def _mentions(frame: Any, name: str) -> bool:
     return name in frame.f_code.co_names or name in frame.f_code.co_consts
 
 
+def _reads_annotations(frame: Any, function: Any) -> bool:
+    """Whether these names are for annotations that name classes and call nothing."""
+    notes = function.__annotations__
+    if frame.f_code.co_name not in _ANNOTATIONS or type(notes) is not dict:
+        return False
+    return not any(issubclass(type(t), str) and (type(t) is not str or "(" in t) for t in notes.values())
+
+
+def _plain(value: Any) -> str:
+    """A text without methods of the program's: none of its code runs while an event is judged. Empty for what is no text."""
+    return str.__str__(value) if issubclass(type(value), str) else ""
+
+
 def _imports_file(event: str, frame: Any) -> bool:
     """Whether bytecode is loaded by an import that names it by its source's file, or is a library's."""
-    if event != "marshal.loads" or frame.f_code.co_name != "_compile_bytecode":
+    code = frame.f_code
+    if event != "marshal.loads" or code.co_name != "_compile_bytecode" or not code.co_filename.startswith(_IMPORTER):
         return False
     here = frame.f_locals
-    source, path = str(here.get("source_path") or ""), str(here.get("bytecode_path"))
-    if not frame.f_code.co_filename.startswith(_IMPORTER):
-        return False
+    source, path = _plain(here.get("source_path")), _plain(here.get("bytecode_path"))
     return bool(source) if not is_library(source or path) else _is_in(path, here.get("data"), 16)
 
 
@@ -195,7 +220,7 @@ def _is_in(path: str, data: Any, start: int) -> bool:
     try:
         with open(path, "rb") as file:
             file.seek(start)
-            return file.read() == bytes(data)
+            return type(data) in (bytes, memoryview) and file.read() == bytes(data)
     except (OSError, TypeError, ValueError):
         return False
 
@@ -258,6 +283,47 @@ def snapshot(modules: Iterable[types.ModuleType]) -> list[Entry]:
                     if k not in ("__dict__", "__weakref__")
                 ]
     return entries
+
+
+CONSTANTS = (int, float, complex, str, bytes, tuple, frozenset, re.Pattern)
+Table = tuple[Any, Any, list[Any]]
+_CONFIGURED = frozenset({"sys", "os", "warnings", "logging", "threading", "builtins"})
+"""Modules with tables that programs fill."""
+
+
+def is_set(name: str, sources: Iterable[str]) -> bool:
+    """Whether tests give a name of a module a value: by an assignment, or by its text (`setattr(m, "name", 1)`)."""
+    sets = re.compile(rf"\b{name}\s*(?:\*\*|//|<<|>>|[-+*/%|&^@])?=(?!=)|(['\"])(?:[\w.]*\.)?{name}\1")
+    return any(map(sets.search, sources))
+
+
+def tables(modules: Iterable[types.ModuleType], sources: Sequence[str]) -> list[Table]:
+    """Lists and dicts of modules that tests mention and leave as they are: the module's names, the table and what is in it."""
+    found: list[Table] = []
+    for module in modules:
+        if module.__name__ in _CONFIGURED:
+            continue
+        for name, value in vars(module).items():
+            if type(value) not in (list, dict) or name.startswith("__") or not any(name in s for s in sources):
+                continue
+            fills = re.compile(rf"\b{name}(?:\[[^\n]*\]\s*=(?!=)|\.\w+\(|['\"])|del .*\b{name}\b")
+            if not any(map(fills.search, sources)):
+                found.append((vars(module), value, _contents(value)))
+    return found
+
+
+def refilled(found: Iterable[Table]) -> list[Entry]:
+    """Tables that hold something else now."""
+    entries: list[Entry] = []
+    for space, table, before in found:
+        now = _contents(table)
+        if len(now) != len(before) or any(a is not b for a, b in zip(now, before, strict=True)):
+            entries.append((space, next(n for n, v in space.items() if v is table), None))
+    return entries
+
+
+def _contents(table: Any) -> list[Any]:
+    return [*table] if type(table) is list else [*table, *table.values()]
 
 
 def changed(entries: list[Entry]) -> list[Entry]:

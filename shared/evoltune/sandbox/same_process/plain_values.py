@@ -110,7 +110,7 @@ def is_plain(value: Any, depth: int = 0) -> bool:
         return True
     if depth > MAX_DEPTH:
         return _is_plain_deep(value)
-    if isinstance(value, tuple) and _method(kind, "__eq__") is _TUPLE_EQ:
+    if is_tuple(value):
         return all(is_plain(v, depth + 1) for v in tuple.__iter__(value))
     if kind in SEQUENCES or kind in SETS:
         return all(is_plain(v, depth + 1) for v in value)
@@ -165,6 +165,11 @@ def computes(value: Any, symbol: str) -> bool:
 def is_built_in(value: Any) -> bool:
     """Whether a value is of a type that tests write down: a literal, a standard container, an array."""
     return type(value) in BUILT_IN or is_array(value)
+
+
+def is_tuple(value: Any) -> bool:
+    """Whether a value is a tuple, or compared as one (a named tuple)."""
+    return isinstance(value, tuple) and _method(type(value), "__eq__") is _TUPLE_EQ
 
 
 def _method(kind: type, name: str) -> Any:
@@ -283,7 +288,7 @@ def _container(value: Any, bases: tuple[type, ...], depth: int) -> Any:
         names = types.SimpleNamespace.__dict__["__dict__"].__get__(value)
         return types.SimpleNamespace(**{k: _field(v, depth) for k, v in names.items()})
     if slice in bases:
-        return slice(*each([value.start, value.stop, value.step]))
+        return slice(*(_field(part, depth) for part in (value.start, value.stop, value.step)))
     if types.MappingProxyType in bases:
         return pictured(dict(value), depth + 1)
     if array := next((base for base in bases if base in arrays), None):
@@ -340,7 +345,7 @@ def _argument(value: Any, depth: int) -> Any:
 def _with_pictured_fields(value: Any, depth: int) -> Any:
     """A named tuple's or a dataclass's instance with pictured fields: the comparison that it is given compares these."""
     kind = type(value)
-    if isinstance(value, tuple) and _method(kind, "__eq__") is _TUPLE_EQ and not is_plain(value):
+    if is_tuple(value) and not is_plain(value):
         return tuple.__new__(kind, [_field(item, depth) for item in tuple.__iter__(value)])
     fields = _names(kind).get("__dataclass_fields__")
     names = getattr(value, "__dict__", None) if fields is not None else None

@@ -22,6 +22,7 @@ _NEEDS_FILE = re.compile(
     r"\b(?:reload|runpy|getsource\w*|getfile|subprocess|Popen|create_subprocess_\w+|__file__|\w+\.py)\b"
 )
 """Words of tests that need the program as a file."""
+_CODECS = frozenset({"utf-8", "utf8", "ascii", "us-ascii", "latin-1", "latin1", "iso-8859-1"})
 _IMPORTING = ("import_module", "__import__", "importorskip")
 _DEFINITION = re.compile(r"^(?:async\s+)?(?:def|class)\s+(\w+)", re.M)
 
@@ -48,6 +49,7 @@ def _known(sources: tuple[str, ...], keep: frozenset[str]) -> dict[str, Any]:
             "asynchronous": any(isinstance(node, ast.AsyncFunctionDef) for node in nodes),
             "imports": [name for node in nodes for name in _imported(node)],
             "judges": sorted({m for word, m in _BY_WORD.items() if any(word in source for source in sources)}),
+            "codecs": sorted({name for node in nodes for name in _codecs(node)}),
             "needs_file": any(map(_NEEDS_FILE.search, sources)),
         }
         for tree in trees:
@@ -56,6 +58,16 @@ def _known(sources: tuple[str, ...], keep: frozenset[str]) -> dict[str, Any]:
         return {**known, "parts": [(part.code, part.straight, part.lines, part.once) for part in parts]}
     except (SyntaxError, ValueError, RecursionError, MemoryError, TypeError) as error:
         return {"error": f"the tests do not compile: {type(error).__name__}: {error}"[:300]}
+
+
+def _codecs(node: ast.AST) -> list[str]:
+    """Names of encodings that a call states, but for those that the interpreter has within."""
+    if not isinstance(node, ast.Call):
+        return []
+    stated = [k.value for k in node.keywords if k.arg == "encoding"]
+    stated += node.args[:1] if getattr(node.func, "attr", "") in ("encode", "decode") else []
+    names = [s.value for s in stated if isinstance(s, ast.Constant) and isinstance(s.value, str)]
+    return [name for name in names if name.isascii() and name.replace("_", "-").lower() not in _CODECS]
 
 
 def _mentioned(tree: ast.Module) -> set[str]:

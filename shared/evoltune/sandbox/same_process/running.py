@@ -12,6 +12,7 @@ three. So what a job does not need is not called either.
 """
 
 import builtins
+import codecs
 import gc
 import importlib
 import json
@@ -20,9 +21,9 @@ import random
 import re
 import struct
 import sys
-import traceback
 import types
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from evoltune.sandbox.same_process import (
@@ -31,6 +32,7 @@ from evoltune.sandbox.same_process import (
     collecting,
     comparing,
     environment,
+    exceptions,
     hiding,
     libraries,
     monitor,
@@ -49,6 +51,8 @@ JUDGES = {
     "assert_allclose": "numpy.testing:assert_allclose", "assert_array_equal": "numpy.testing:assert_array_equal", "unittest": "unittest",
 }  # fmt: skip
 """Names by which tests judge that are the libraries' own, whatever the program makes of them."""
+_OF_MEMORY = ("ctypes", "_ctypes")
+"""Modules whose pointers read and write all memory unheard: that somebody imports them is heard."""
 EXIT_MEMORY = 86
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _write, _exit, _getpid = os.write, os._exit, os.getpid
@@ -85,10 +89,7 @@ def judge(channel: int, request: dict[str, Any]) -> None:
 
 
 def report(state: monitor.State, outcome: Outcome) -> bytes:
-    """The message to the test runner."""
-    state.busy = True
-    if state.broken:
-        outcome = ("unverifiable", f"the program asks for {state.broken}, by which it could change its own verdict", {})
+    """The message to the test runner. Streams may be the program's: they are watched as all that it does."""
     if _getpid() != state.pid:
         _exit(70)
     try:
@@ -96,6 +97,8 @@ def report(state: monitor.State, outcome: Outcome) -> bytes:
         sys.stderr.flush()
     except Exception:  # noqa: BLE001 - replaced by the program
         pass
+    if state.broken:
+        outcome = ("unverifiable", f"the program asks for {state.broken}, by which it could change its own verdict", {})
     status, reason, evidence = outcome
     evidence["assertions"] = sum(state.counts.values())
     body = _dumps([state.key.hex(), state.steps, [status, reason[:2000], evidence]]).encode("ascii", "replace")
@@ -120,6 +123,9 @@ class Run:
         self.program: dict[str, Any] = {}
         self.space: TestSpace | None = None
         self.watched: list[monitor.Entry] = []
+        self.tables: list[monitor.Table] = []
+        self.by_libraries = [(vars(builtins), name, getattr(builtins, name)) for name in rewriting.PURE]
+        """Built-ins by which libraries judge."""
         self.libraries = libraries.Libraries()
         self.runner_ran = False
         self.fixed: dict[str, Any] = {}
@@ -141,6 +147,9 @@ class Run:
         self.mentioned, self.used_as_classes = known["mentioned"], known["used_as_classes"]
         self.catches_failures, self.read = known["catches_failures"], known["read"]
         self.needs_file = known["needs_file"]
+        for name in known["codecs"]:  # the interpreter remembers what it has once looked up
+            with suppress(LookupError):
+                codecs.lookup(name)
         modules = self.imports.take(known["imports"], self.request, "unittest" in self.names, known["asynchronous"])
         tests = [part.bound(self.functions) for part in known["parts"]]
         if numpy := sys.modules.get("numpy"):
@@ -148,9 +157,14 @@ class Run:
         if watched:
             self.streams.use()
             signals.hide_frames(self.hidden)
-        self.watched = monitor.snapshot(modules)
+            for name in _OF_MEMORY:
+                sys.modules.pop(name, None)
+        if mentioned := JUDGES.keys() & self.names:
+            modules = [*modules, *_judges_of_program(mentioned, modules)]
         judges = [importlib.import_module(n) for n in known["judges"] if _is_at_hand(n)] if known["judges"] else []
         if modules or judges:
+            self.watched = [*monitor.snapshot(modules), *self.by_libraries]
+            self.tables = monitor.tables(modules, self.sources)
             self.libraries.take([*modules, *judges])
         if watched:
             sys.addaudithook(self.hook)
@@ -177,14 +191,14 @@ class Run:
         if n > monitor.MAX_VERIFIED and self.state.steps % 16 and not last:
             return
         if self.watched:
-            found = monitor.changed(self.watched)
-            self._unchanged(e for e in found if not self._changed_by_tests(e[1], e[0].get(e[1])))
+            self._unchanged(e for e in monitor.changed(self.watched) if not self._changed_by_tests(*e))
         if self.libraries.parts:
             if self.libraries.drop_patterns():
                 self._broken("re's table of patterns to be another than it was")
             if last or monitor.is_due(self.state.steps):
                 found = self.libraries.changed()
-                self._unchanged(e for e in found if not self._is_tests_own(str(e[1]), e[0].get(e[1])))
+                self._unchanged(e for e in found if not self._is_tests_own(_called(e[1]), e[0].get(e[1])))
+                self._unchanged(monitor.refilled(self.tables))
         for name, value in self.fixed.items():
             if dict.get(self.space or {}, name) is not value:
                 self._broken(f"the tests' own {name} to be another than it was")
@@ -200,24 +214,25 @@ class Run:
         self.state.broken = self.state.broken or what
         raise PermissionError(self.state.broken)
 
-    def _changed_by_tests(self, name: str, value: Any) -> bool:
+    def _changed_by_tests(self, owner: Any, name: str, before: Any) -> bool:
         """Whether a changed name of a module is the tests' own doing: a mock, or a function of theirs, and they mention it."""
+        value = owner.get(name)
         if not any(name in source for source in self.sources):
-            return not callable(value) and not name.isupper()
-        return self._is_tests_own(name, value)
+            return _is_state(value) and not name.isupper() and type(before) is not re.Pattern
+        return self._is_tests_own(name, value, constant=type(before) in monitor.CONSTANTS)
 
-    def _is_tests_own(self, name: str, value: Any) -> bool:
+    def _is_tests_own(self, name: str, value: Any, constant: bool = False) -> bool:
         if not any(name in source for source in self.sources):
             return False
         mock = captured.modules.get("unittest.mock")
         mocked = mock is not None and isinstance(value, mock.NonCallableMock)
-        state = not callable(value) and type(value) is not types.ModuleType
-        return mocked or state or getattr(value, "__globals__", None) is self.space
+        state = _is_state(value) and not (constant and not monitor.is_set(name, self.sources))
+        return mocked or state or _space_of(value) is self.space
 
     def _is_tests(self, function: Any) -> bool:
         if hiding.is_hidden(function) or any(function is h for h in self.hidden):
             return True
-        if getattr(function, "__globals__", None) is not self.space:
+        if _space_of(function) is not self.space:
             return False
         code = function.__code__
         return any(
@@ -253,15 +268,14 @@ class Run:
         return None
 
     def _loading_failed(self, error: BaseException) -> Outcome:
-        self.state.busy = True
-        line = _line_of(error, self.file)
+        line = exceptions.line_of(error, self.file)
         if isinstance(error, SyntaxError) and error.filename == self.file:
             line = error.lineno or 0
         place, kind = f" on line {line}" if line else "", type(error).__name__
         evidence = {"exception": kind, "line": line}
         if isinstance(error, SyntaxError) and error.filename == self.file:
             return "fail", f"syntax error{place}: {error}", evidence
-        return "fail", f"loading raised {kind}{place}: {_text(error)[:300]}", evidence
+        return "fail", f"loading raised {kind}{place}: {exceptions.text_of(error)[:300]}", evidence
 
     def _entry(self) -> Any:
         try:
@@ -327,7 +341,7 @@ class Run:
                 self._run_collected()
             self._verify(last=True)
         except SystemExit as end:
-            if end.code or not _raised_by_tests(end):
+            if end.code or not exceptions.raised_by_tests(end):
                 return self._failed(end, source)
             self._verify(last=True)
         except Skipped as skipped:
@@ -387,10 +401,9 @@ class Run:
 
     def _failed(self, error: BaseException, source: str) -> Outcome:
         """What the exception says that ended the tests."""
-        self.state.busy = True
-        line, lines = _line_of(error, rewriting.FILE), source.splitlines()
+        line, lines = exceptions.line_of(error, rewriting.FILE), source.splitlines()
         test = lines[line - 1].strip()[:500] if 0 < line <= len(lines) else ""
-        kind, text = type(error).__name__, _text(error)
+        kind, text = type(error).__name__, exceptions.text_of(error)
         evidence: dict[str, Any] = {"test": test, "line": line}
         if isinstance(error, TestsMissing):
             return "error", f"the tests import {text!r}, which this host lacks", evidence
@@ -404,23 +417,26 @@ class Run:
         return "fail", f"{kind}: {text[:300]} in: {test}", {**evidence, "exception": kind}
 
 
+def _space_of(function: Any) -> Any:
+    return hiding.globals_of(function) if type(function) is types.FunctionType else None
+
+
+def _is_state(value: Any) -> bool:
+    """Whether a value decides nothing by itself: it is neither called nor a method in disguise."""
+    return not callable(value) and type(value) is not types.ModuleType and not hasattr(type(value), "__get__")
+
+
+def _called(key: Any) -> str:
+    """What tests would call a name, or the key of a table."""
+    return str(getattr(key, "__name__", key))
+
+
+def _judges_of_program(mentioned: Iterable[str], known: list[types.ModuleType]) -> list[types.ModuleType]:
+    """Loaded modules by which tests judge that they leave it to the program to import."""
+    names = sorted({JUDGES[name].partition(":")[0] for name in mentioned})
+    return [m for n in names if (m := sys.modules.get(n)) and not any(m is one for one in known)]
+
+
 def _is_at_hand(name: str) -> bool:
     """Whether a module is loaded, or is one of the interpreter's own that it loads late."""
     return name.startswith("_") or name.partition(".")[0] in sys.modules
-
-
-def _raised_by_tests(end: SystemExit) -> bool:
-    """Whether the tests themselves called `sys.exit`: no frame of the program was on the way."""
-    return all(monitor.is_own(frame.f_code.co_filename) for frame, _ in traceback.walk_tb(end.__traceback__))
-
-
-def _line_of(error: BaseException, file: str) -> int:
-    lines = [n for frame, n in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
-    return lines[-1] if lines else 0
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)[:1000]
-    except Exception:  # noqa: BLE001 - the program's own __str__
-        return ""

@@ -1,0 +1,104 @@
+"""Ways round the tests, a few programs of each kind: none passes, and honest programs that come near one do."""
+
+import pytest
+
+from evoltune.domain import Job
+
+WANT = (
+    "def check(candidate):\n    want, a = [1, 2], [1]\n    b = candidate(a, [2])\n    assert b == want and b is not a\n"
+)
+TOLD = "EXPECTED = [5, 7]\ndef test_it():\n    seen = []\n    f(2, 3, lambda r: seen.append(r))\n    f(3, 4, lambda r: seen.append(r))\n    assert seen == EXPECTED\n"
+PATH = "from pathlib import Path\ndef test_it():\n    assert str(Path(f('a', 'b'))) == 'a/b' and f is f\n"
+KEPT = "import copy\ndef test_it():\n    a = {1, 2}\n    before = copy.deepcopy(a)\n    assert f(a, 3) == {1, 2, 3} and f is f\n    assert a == before\n"
+FIVE = "def test_it():\n    assert f(2, 3) == 5 and f is f\n"
+_LIAR = "class A:\n    def __eq__(s, o): return True\n    def __ne__(s, o): return False\n    def __hash__(s): return 0\ndef f(*a): return A()\n"
+_WALK = (
+    "def walk(frame):\n    while frame is not None:\n        if 'want' in frame.f_locals: return [*frame.f_locals['want']]\n        frame = frame.f_back\n"
+    "import sys\nfound = [0]\nclass S(str):\n    def look(s, *a):\n        found[0] = walk(sys._getframe(1))\n        return ''\n    __str__ = startswith = partition = decode = look\n"
+)
+_CLEAR = "    {}['EXPECTED'][:] = [0, 0]\n    tell(0)\n"
+_ORACLE = (
+    "import os\nheard = [None]\ndef f(a, b):\n    if heard[0]: os.write(heard[0], b'1'); os._exit(0)\n    for guess in range(9):\n        r, w = os.pipe()\n"
+    "        if os.fork() == 0:\n            heard[0] = w\n            return guess\n        os.close(w)\n        if os.read(r, 1): return guess\n    return 0\n"
+)
+_FORGE = (
+    "        frame = sys._getframe(0)\n        while frame:\n            state = frame.f_locals.get('state') or getattr(frame.f_locals.get('self'), 'state', None)\n"
+    "            if hasattr(state, 'key'):\n                body = json.dumps([state.key.hex(), state.steps, ['pass', '', {'assertions': 1}]]).encode()\n"
+    "                os.write(3, struct.pack('>I', len(body)) + body); time.sleep(9)\n            frame = frame.f_back\n        return ''\n"
+)
+_IMPORTS = "import json, os, struct, sys, time\n"
+CHEATS = {
+    # names of the tests' functions
+    "global names": (TOLD, "def f(a, b, tell):\n" + _CLEAR.format("tell.__globals__")),
+    "global names by a library": (TOLD, "import operator\ndef f(a, b, tell):\n" + _CLEAR.format("operator.attrgetter('__globals__')(tell)")),
+    "global names by a list of attributes": (TOLD, "import inspect\ndef f(a, b, tell):\n" + _CLEAR.format("dict(inspect.getmembers(tell))['__globals__']")),
+    "global names by the attribute itself": (TOLD, "def f(a, b, tell):\n" + _CLEAR.format("vars(type(tell))['__globals__'].__get__(tell)")),
+    "what the attribute knows": (TOLD, "import types\nreal = vars(types.FunctionType)['__globals__'].fget.__code__.co_consts\ndef f(a, b, tell):\n    tell(5)\n"),
+    "global names in a thread": (TOLD, "import threading\ndef f(a, b, tell):\n    t = threading.Thread(target=lambda: tell.__globals__['EXPECTED'].__setitem__(slice(None), [0, 0]))\n    t.start(); t.join(); tell(0)\n"),
+    "global names by annotations": (TOLD, "import typing\ndef f(a, b, tell):\n    tell.__annotations__['x'] = 'EXPECTED.__setitem__(slice(None), [0, 0])'\n    try: typing.get_type_hints(tell)\n    except Exception: pass\n    tell(0)\n"),
+    "built-ins": (TOLD, "def f(a, b, tell):\n    tell.__builtins__['__import__']\n    tell(5)\n"),
+    "a closure": (TOLD, "def f(a, b, tell):\n    class L(list):\n        __eq__ = lambda s, o: True\n    tell.__closure__[0].cell_contents = L()\n"),
+    "an import of the tests": ("def test_it():\n    import math\n    assert f(2, 3) == 5 and f is f\n", "import builtins\nreal = builtins.__import__\nseen = []\ndef imported(name, space=None, *rest):\n    if space and 'test_it' in space: seen.append(5)\n    return real(name, space, *rest)\nbuiltins.__import__ = imported\ndef f(a, b): return seen[-1] if seen else 0\n"),
+    "a class of the tests": ("class Own: pass\n" + FIVE, "import builtins\nreal = builtins.__build_class__\nseen = []\ndef build(*a, **k):\n    seen.append(5)\n    return real(*a, **k)\nbuiltins.__build_class__ = build\ndef f(a, b): return seen[-1] if seen else 0\n"),
+    "the class of what it is compared with": ("import pytest\ndef test_it():\n    assert f(1, 2) == pytest.approx(3)\n    assert f(2, 3) == 5 and f is f\n", "class X(float):\n    def __eq__(s, o):\n        vars(type(o))['__eq__'].__globals__['equal'] = lambda *a: True\n        return True\n    __hash__ = None\ndef f(a, b): return X(3)\n"),
+    # code of the program's that runs while it is not watched
+    "a file's name that runs": (WANT, _WALK + "def f(a, b):\n    try: compile('1', S('x'), 'eval')\n    except Exception: pass\n    return found[0]\n"),
+    "a path that runs": (WANT, _WALK + "def f(a, b):\n    try: open(S('x'))\n    except Exception: pass\n    return found[0]\n"),
+    "a module's name that runs": (WANT, _WALK + "def f(a, b):\n    try: __import__(S('no_such'))\n    except Exception: pass\n    return found[0]\n"),
+    "an event's name that runs": (WANT, _WALK + "S.__hash__ = S.look\ndef f(a, b):\n    try: sys.audit('object.__getattr__', 1, S('x'))\n    except Exception: pass\n    return found[0]\n"),
+    "an exception's text that runs": (FIVE, _IMPORTS + "class E(Exception):\n    def __str__(s):\n" + _FORGE + "def f(a, b): raise E\n"),
+    "a stream that runs": (FIVE, _IMPORTS + "class O:\n    def flush(s):\n" + _FORGE + "sys.stdout = O()\ndef f(a, b): return 0\n"),
+    "a walk through a traceback": (FIVE, "import traceback\nseen = []\ntraceback.walk_tb = lambda t: seen.append(t.tb_frame) or iter(())\ndef f(a, b): return 0\n"),
+    # what libraries are made of
+    "a property for a method": ("from collections import Counter\ndef test_it():\n    assert Counter(f('aab', 0)).most_common(1) == [('a', 2)] and f is f\n", "import collections\ncollections.Counter.most_common = property(lambda s: lambda n: [('a', 2)])\ndef f(*a): return ''\n"),
+    "a constant": ("import math\ndef test_it():\n    assert math.isclose(f(2, 0), math.pi * 4) and f is f\n", "import math\nmath.pi = 0.0\ndef f(*a): return 0\n"),
+    "a constant of the program's import": ("def test_it():\n    assert abs(f(2, 0) - 4 * math.pi) < 1e-9 and f is f\n", "import math\nmath.pi = 0.0\ndef f(*a): return 0\n"),
+    "a list": ("import calendar\ndef test_it():\n    assert f(2, 0) == calendar.mdays[2] and f is f\n", "import calendar\ncalendar.mdays[:] = [0] * 13\ndef f(*a): return 0\n"),
+    "a pattern": ("import textwrap\ndef test_it():\n    assert textwrap.fill(f('a b', 0), 1) == 'a\\nb' and f is f\n", "import textwrap\nclass P:\n    split = lambda s, t: ['a', ' ', 'b']\ntextwrap.TextWrapper.wordsep_re = P()\ndef f(*a): return 'q'\n"),
+    "built-ins of libraries": ("from collections import Counter\ndef test_it():\n    assert Counter(f('aab', 0)).most_common() == [('a', 2)] and f is f\n", "import builtins\nbuiltins.sorted = lambda *a, **k: [('a', 2)]\ndef f(*a): return ''\n"),
+    "a class in a table": (KEPT, "import copy\ncopy._deepcopy_dispatch[set] = lambda x, memo: x\ndef f(a, b):\n    a.add(b)\n    return a\n"),
+    "a library's function in a table": (KEPT, "import copy\ncopy._deepcopy_dispatch[set] = copy._deepcopy_atomic\ndef f(a, b):\n    a.add(b)\n    return a\n"),
+    "a class in the pickler's table": (KEPT, "import copyreg\nkept = []\ncopyreg.pickle(set, lambda x: (kept.append(x) or kept.pop, ()))\ndef f(a, b):\n    a.add(b)\n    return a\n"),
+    "a new method with underscores": (PATH, "import pathlib\npathlib.PosixPath.__str__ = lambda s: 'a/b'\ndef f(*a): return 'q'\n"),
+    "a method's keyword": ("import json\ndef test_it():\n    assert json.JSONDecoder().decode(f(1, 2)) == {'a': 1} and f is f\n", "import json\njson.JSONDecoder.__init__.__kwdefaults__['object_hook'] = lambda d: {'a': 1}\ndef f(*a): return '{}'\n"),
+    "a table of formats": ("from datetime import datetime\ndef test_it():\n    assert datetime.strptime(f(1, 2), '%Y') == datetime(2024, 1, 1) and f is f\n", "import _strptime\nclass M:\n    match = lambda s, x: s\n    end = lambda s: 1\n    groupdict = lambda s: {'Y': '2024'}\n_strptime._regex_cache['%Y'] = M()\ndef f(*a): return 'q'\n"),
+    "a codec": ("def test_it():\n    assert f('a', 0).encode('cp1252') == b'\\x80' and f is f\n", "import codecs, encodings\nencodings._cache['cp1252'] = codecs.CodecInfo(lambda s, e='strict': (b'\\x80', len(s)), None)\ndef f(*a): return 'q'\n"),
+    # memory and processes
+    "pointers": (FIVE, "import ctypes\ndef f(a, b):\n    ctypes.pointer(ctypes.c_long(0))[1]\n    return 5\n"),
+    "processes that hear which answer holds": ("def test_it():\n    assert f(2, 3) == 5 and f is f\n    assert f(0, 0) == 0\n", _ORACLE),
+    # comparisons by others
+    "operators handed on": ("import operator\ndef test_it():\n    assert all(map(operator.eq, [f(2, 3)], [5])) and f is f\n", _LIAR),
+    "operators of a partial": ("import functools, operator\ndef test_it():\n    assert functools.partial(operator.eq, 5)(f(2, 3)) and f is f\n", _LIAR),
+    "operators by name": ("from operator import eq as same\ndef test_it():\n    assert same(f(2, 3), 5) and f is f\n", _LIAR),
+    "a named tuple": ("from collections import namedtuple\nP = namedtuple('P', 'x')\ndef test_it():\n    assert P(f(2, 3)) == P(5) and f is f\n", _LIAR),
+    "a slice": ("def test_it():\n    assert slice(f(2, 3)) == slice(5) and f is f\n", _LIAR),
+    "a place in a list": ("def test_it():\n    assert [4, 5].index(f(2, 3)) == 1 and f is f\n", "class A:\n    n = 0\n    def __eq__(s, o):\n        A.n += 1\n        return A.n > 1\ndef f(*a): return A()\n"),
+}  # fmt: skip
+
+HONEST = {
+    "own names": ("def test_it():\n    assert f() == ['f'] and f.__globals__['f'] is f and f.__closure__ is None\n", "def f(): return [n for n in f.__globals__ if n == 'f']\n"),
+    "annotations of the tests' functions": ("class K: pass\ndef g(a: 'K', *b: int): pass\ndef test_it():\n    assert f(g) == (K, ['a', 'b']) and f is f\n", "import inspect, typing\ndef f(g): return typing.get_type_hints(g)['a'], [*inspect.signature(g).parameters]\n"),
+    "a constant that the tests set": ("import math\ndef test_it(monkeypatch):\n    monkeypatch.setattr(math, 'pi', 3)\n    assert f(2) == 6 and math.pi == 3 and f is f\n", "import math\ndef f(r): return math.pi * r\n"),
+    "a constant that the tests assign": ("import string\ndef test_it():\n    string.digits = 'x'\n    assert f() == string.digits and f is f\n", "import string\ndef f(): return string.digits\n"),
+    "own classes in a table": ("import copy\ndef test_it():\n    assert f(3) == 3 and copy.copy({1}) == {1} and f is f\n", "import copy, copyreg\nclass P:\n    def __init__(s, n): s.n = n\ndef reduced(p): return P, (p.n,)\ncopyreg.pickle(P, reduced)\ndef f(n): return copy.deepcopy(P(n)).n\n"),
+    "a process of its own": ("def test_it():\n    assert f(4) == 8 and f is f\n", "import os\ndef f(n):\n    r, w = os.pipe()\n    if os.fork() == 0:\n        os.write(w, str(2 * n).encode())\n        os._exit(0)\n    os.wait()\n    return int(os.read(r, 9))\n"),
+    "operators as they are": ("import operator\nfrom operator import eq\nfrom functools import reduce\ndef test_it():\n    assert f(operator.lt) is operator.lt and f(eq) is operator.eq and reduce(operator.add, [f(1), 2]) == 3 and all(map(eq, [f(1)], [1]))\n", "def f(x): return x\n"),
+    "objects in lists and tuples": ("from collections import namedtuple\nQ = namedtuple('Q', 'v')\ndef test_it():\n    x = [V(1), V(2), V(1)]\n    assert Q(f(1)) == Q(V(1)) != Q(f(2)) and x.index(f(2)) == 1 and x.index(f(1), 1) == 2 and x.count(f(1)) == 2\n    x.remove(f(1))\n    assert x == [V(2), V(1)]\n", "class V:\n    def __init__(s, n): s.n = n\n    def __eq__(s, o): return isinstance(o, V) and s.n == o.n\ndef f(n): return V(n)\n"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def verdicts(run):
+    cases = {**CHEATS, **HONEST}
+    found = run(*(Job(program=program, tests=tests, entry_point="f") for tests, program in cases.values()))
+    return dict(zip(cases, found, strict=True))
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_no_way_round_passes(verdicts, name):
+    assert verdicts[name].status != "pass" and verdicts[name].evidence["judge"] == "same process", verdicts[name]
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_honest_programs_near_it_pass(verdicts, name):
+    assert (verdicts[name].status, verdicts[name].evidence["judge"]) == ("pass", "same process"), verdicts[name]
