@@ -79,7 +79,7 @@ class WorkerHandle:
             "HOME": "/tmp",
             # Like `python -I`, but the hash seed is fixed: the order of a set must not depend on the worker.
             "PYTHONHASHSEED": "0",
-            "MALLOC_ARENA_MAX": "2",  # an arena per thread would use up a job's address space, 64 MiB each
+            "MALLOC_ARENA_MAX": "1",  # one per thread would use up a job's address space, 64 MiB each, and every fork would hold it
             **{k: os.environ[k] for k in ("LD_LIBRARY_PATH", "EVOLTUNE_DATA") if k in os.environ},
         }
         with theirs:
