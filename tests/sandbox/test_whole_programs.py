@@ -161,7 +161,8 @@ def test_other_processes_are_out_of_sight(one):
 
 
 def test_running_out_of_memory_is_told_from_failing(one):
-    assert one("x = []\nwhile True:\n    x.append(bytearray(1 << 24))", {"stdio": [["", ""]]}).status == "memory"
+    program = "x = []\nwhile True:\n    x.append(bytearray(1 << 24))"
+    assert one(program, {"stdio": [["", ""]]}, cpu_s=10.0).status == "memory"
 
 
 @pytest.mark.parametrize(

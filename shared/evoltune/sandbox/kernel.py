@@ -44,18 +44,6 @@ def fork() -> int:
     return _checked("fork", _FORK())
 
 
-_USAGE = (ctypes.c_long * 18)()
-"""The kernel's `struct rusage`: seconds and microseconds as a user, the same in the kernel, peak KiB, ..."""
-_STATUS = ctypes.c_int()
-
-
-def wait(pid: int) -> tuple[int, float, int]:
-    """Waits for a child. Returns its wait status, CPU seconds and peak KiB. `os.wait4` imports a module for what it returns: in a
-    process that forks, each page written to is copied."""
-    _checked("wait4", _LIBC.wait4(pid, ctypes.byref(_STATUS), 0, _USAGE))
-    return _STATUS.value, _USAGE[0] + _USAGE[2] + (_USAGE[1] + _USAGE[3]) / 1e6, _USAGE[4]
-
-
 def current_cpu() -> int:
     """The number of the core that this thread runs on."""
     return _checked("sched_getcpu", _LIBC.sched_getcpu())

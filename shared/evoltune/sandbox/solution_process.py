@@ -97,7 +97,8 @@ def _serve_forks(channel: int, cpu_s: float, core: int) -> None:
         os.close(fd)
         os.close(replies)
         os.write(channel, FORKED.pack(child))
-        os.write(channel, ENDED.pack(*kernel.wait(child)))
+        _, status, usage = os.wait4(child, 0)
+        os.write(channel, ENDED.pack(status, usage[0] + usage[1], usage[2]))
         cpu_s, core = NEXT.unpack(wire.read_exactly(channel, NEXT.size))
 
 

@@ -182,7 +182,7 @@ def _parts(module: types.ModuleType) -> Parts:
             own.append((name, value))
             _add_keywords(found.names, value)
         if kind.__flags__ & _PER_CLASS and type(kind) is type and type(names := _names(value)) is dict:
-            own.append((name, value))
+            own += [] if callable(value) else [(name, value)]
             found.kinds.append((value, kind))
             methods = {*(k for k, v in names.items() if callable(v)), *_methods(kind)}
             _add(found.names, names, ((k, names.get(k)) for k in methods if not k.startswith("__")))
