@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 
-from evoltune.sandbox import reading
+from evoltune.sandbox import trees
 
 MAX_CHARS = 1_000_000
 """Longer programs are refused: the compiler needs about 1 s of CPU for this many characters."""
@@ -35,7 +35,7 @@ def syntax_error(source: str) -> tuple[int, str] | None:
 
 def parse(source: str) -> ast.Module | None:
     """The syntax tree, or None when the source has none or is too long."""
-    return None if len(source) > MAX_CHARS else reading.parse(source)
+    return None if len(source) > MAX_CHARS else trees.parse(source)
 
 
 def statements(source: str) -> list[ast.stmt]:

@@ -12,10 +12,11 @@ plain interpreter's by construction.
 import ast
 import builtins
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
+
+from evoltune.sandbox.trees import parse, walk
 
 SEPARATE, SAME_PROCESS = "separate", "same process"
 NEEDS_SAME_PROCESS = "needs_same_process"
@@ -102,16 +103,6 @@ def without_program_imports(source: str) -> str:
     )
 
 
-def parse(source: str) -> ast.Module | None:
-    """The syntax tree of Python source, or None where it has none."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
 _parsed = lru_cache(maxsize=256)(parse)
 """For trees that nobody changes."""
 
@@ -122,9 +113,7 @@ def asserts_nothing(sources: tuple[str, ...]) -> bool:
     if all(map(_are_plain_asserts, sources)) and "assert" in sources[0]:
         return False
     tree = _parsed("\n".join(sources))
-    return tree is not None and not any(
-        isinstance(n, ast.Assert | ast.Raise) or _asserting_call(n) for n in ast.walk(tree)
-    )
+    return tree is not None and not any(isinstance(n, ast.Assert | ast.Raise) or _asserting_call(n) for n in walk(tree))
 
 
 def _asserting_call(node: ast.AST) -> bool:
@@ -143,7 +132,7 @@ def own_meanings(sources: Sequence[str], program: str, entry: str) -> set[str]:
     if not taken:
         return set()
     trees = [tree for tree in map(_parsed, sources) if tree is not None]
-    calls = [n for tree in trees for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
+    calls = [n for tree in trees for n in walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
     called = {n.func.id for n in calls if isinstance(n.func, ast.Name)}
     others = (called & defined) - taken | (called & _ENTRY_NAMES)
     plain = {
@@ -156,20 +145,20 @@ def own_meanings(sources: Sequence[str], program: str, entry: str) -> set[str]:
 
 
 def _plain_call(call: ast.Call) -> bool:
-    return not any(isinstance(n, ast.Call | ast.Name) for a in (*call.args, *call.keywords) for n in ast.walk(a))
+    return not any(isinstance(n, ast.Call | ast.Name) for a in (*call.args, *call.keywords) for n in walk(a))
 
 
 class _Values:
     """Whether tests are calls with plain values and comparisons of plain values."""
 
     def __init__(self, tree: ast.Module) -> None:
-        self.tree = tree
-        self.bound = {name for node in ast.walk(tree) for name in _bound(node)}
-        self.modules = {a.asname or a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
-        self.imported = {a.asname or a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for a in n.names}
+        self.tree, self.nodes = tree, walk(tree)
+        self.bound = {name for node in self.nodes for name in _bound(node)}
+        self.modules = {a.asname or a.name for n in self.nodes if isinstance(n, ast.Import) for a in n.names}
+        self.imported = {a.asname or a.name for n in self.nodes if isinstance(n, ast.ImportFrom) for a in n.names}
         self.functions = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
         self.pure = self._pure_functions()
-        self.judged = {id(n) for node in ast.walk(tree) for n in self._judged(node)}
+        self.judged = {id(n) for node in self.nodes for n in self._judged(node)}
         """Names of built-ins where they are called, passed to another built-in, or caught."""
         self.called = self._only_called()
 
@@ -180,16 +169,16 @@ class _Values:
                 for argument in (*node.args, *(k.value for k in node.keywords)):
                     yield from argument.elts if isinstance(argument, ast.Tuple) else [argument]
         elif isinstance(node, ast.ExceptHandler) and node.type:
-            yield from ast.walk(node.type)
+            yield from walk(node.type)
         elif isinstance(node, ast.Raise) and node.exc:
-            yield from ast.walk(node.exc)
+            yield from walk(node.exc)
 
     def _pure_functions(self) -> set[str]:
         """Functions of the tests that call nothing of the program."""
         pure: set[str] = set()
         for node in self.tree.body:
             if isinstance(node, ast.FunctionDef) and all(
-                self._is_own(c, pure) for c in ast.walk(node) if isinstance(c, ast.Call)
+                self._is_own(c, pure) for c in walk(node) if isinstance(c, ast.Call)
             ):
                 pure.add(node.name)
         return pure
@@ -206,7 +195,7 @@ class _Values:
         return isinstance(function.value, ast.Name) and function.value.id in self.modules | {"math"}
 
     def allow(self) -> bool:
-        return all(map(self._allowed, ast.walk(self.tree))) and all(self._straight(block) for block in self._blocks())
+        return all(map(self._allowed, self.nodes)) and all(self._straight(block) for block in self._blocks())
 
     # ---- single nodes
 
@@ -274,8 +263,8 @@ class _Values:
 
     def _only_called(self) -> set[str]:
         """Names that are called and never read otherwise, and the one that the tests pass to their own `check`."""
-        loads = Counter(n.id for n in ast.walk(self.tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
-        calls = [n for n in ast.walk(self.tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
+        loads = Counter(n.id for n in self.nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
+        calls = [n for n in self.nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
         called = Counter(n.func.id for n in calls if isinstance(n.func, ast.Name))
         checked = {
             getattr(n.args[0], "id", "")
@@ -304,8 +293,8 @@ class _Values:
         fresh: dict[str, int] = {}
         """Variable -> the step whose call gave it, or to whose call it was passed; a constant never gets in."""
         for number, (step, in_loop) in enumerate(steps):
-            calls = [c for c in ast.walk(step) if isinstance(c, ast.Call) and not self._is_own(c, self.pure)]
-            loads = [n.id for n in ast.walk(step) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
+            calls = [c for c in walk(step) if isinstance(c, ast.Call) and not self._is_own(c, self.pure)]
+            loads = [n.id for n in walk(step) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
             for name in loads:
                 if name in fresh and fresh[name] < number:
                     return False
@@ -315,7 +304,7 @@ class _Values:
             if calls:
                 for name in [n for n in fresh if fresh[n] >= 0]:
                     fresh[name] = min(fresh[name], number)
-            stored = [n.id for n in ast.walk(step) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+            stored = [n.id for n in walk(step) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
             for name in stored:
                 fresh.pop(name, None)
             if calls and stored:
@@ -330,9 +319,7 @@ class _Values:
     @staticmethod
     def _outside(name: str, loop: ast.stmt) -> bool:
         """Whether a variable is not made anew by each turn of the loop."""
-        return not any(
-            isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and n.id == name for n in ast.walk(loop)
-        )
+        return not any(isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and n.id == name for n in walk(loop))
 
     def _passed(self, call: ast.Call) -> Iterator[str]:
         """Variables that a call hands to the program as they are."""
@@ -344,7 +331,7 @@ class _Values:
     @cached_property
     def _containers(self) -> set[str]:
         """Variables that may hold what a call can change: all but those that only ever get numbers and texts."""
-        return {name for node in ast.walk(self.tree) for name in _mutable_targets(node)}
+        return {name for node in self.nodes for name in _mutable_targets(node)}
 
 
 def _steps(block: Iterable[ast.stmt], loop: ast.stmt | None = None) -> Iterator[tuple[ast.AST, ast.stmt | None]]:
@@ -383,10 +370,10 @@ def _mutable_targets(node: ast.AST) -> Iterator[str]:
             or (isinstance(node.value, ast.UnaryOp | ast.BinOp) and _scalar(node.value))
         ):
             for target in node.targets:
-                yield from (n.id for n in ast.walk(target) if isinstance(n, ast.Name))
+                yield from (n.id for n in walk(target) if isinstance(n, ast.Name))
     elif isinstance(node, ast.For | ast.comprehension):
         if not _scalars(node.iter):
-            yield from (n.id for n in ast.walk(node.target) if isinstance(n, ast.Name))
+            yield from (n.id for n in walk(node.target) if isinstance(n, ast.Name))
     elif isinstance(node, ast.arg):
         yield node.arg
     elif isinstance(node, ast.AnnAssign | ast.AugAssign | ast.NamedExpr) and isinstance(node.target, ast.Name):
@@ -394,9 +381,7 @@ def _mutable_targets(node: ast.AST) -> Iterator[str]:
 
 
 def _scalar(node: ast.AST) -> bool:
-    return all(
-        isinstance(n, ast.Constant | ast.operator | ast.unaryop | ast.UnaryOp | ast.BinOp) for n in ast.walk(node)
-    )
+    return all(isinstance(n, ast.Constant | ast.operator | ast.unaryop | ast.UnaryOp | ast.BinOp) for n in walk(node))
 
 
 def _scalars(node: ast.AST) -> bool:

@@ -18,6 +18,7 @@ from evoltune.sandbox import reading
 from evoltune.sandbox.limits import Outcome
 from evoltune.sandbox.proxies import NeedsSameProcess, Proxy, SolutionConnection, SolutionExited
 from evoltune.sandbox.same_process.expectations import without_stop
+from evoltune.sandbox.trees import walk
 
 _FILE = "<tests>"
 
@@ -115,7 +116,7 @@ def _compiled(source: str) -> tuple[types.CodeType, tuple[str, ...]]:
             getattr(n.func, "id", "")
             for s in tree.body
             if isinstance(s, ast.Expr)
-            for n in ast.walk(s)
+            for n in walk(s)
             if isinstance(n, ast.Call)
         }
         functions = [name for name in functions if name not in called]

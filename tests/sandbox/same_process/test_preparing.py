@@ -5,6 +5,7 @@ import ast
 import pytest
 
 from evoltune.sandbox.same_process import preparing, rewriting
+from evoltune.sandbox.trees import walk
 
 SOURCES = (
     "import unittest, os.path\nfrom json import dumps\nasync def test_a():\n    assert f(1) == 2\n",
@@ -23,7 +24,8 @@ def test_what_is_prepared_comes_back_as_it_was():
     assert found["defined"] == [{"test_a"}, set()]
     first, second = found["parts"]
     assert first.lines == {1: 4} and second.lines == {2: 2}  # numbers go on from part to part
-    own = rewriting.marked(ast.parse(SOURCES[1]), frozenset(), 1)
+    tree = ast.parse(SOURCES[1])
+    own = rewriting.marked(tree, walk(tree), frozenset(), 1)
     assert (second.code, second.straight, second.lines, second.once) == (own.code, own.straight, own.lines, own.once)
     assert second.once == {"x"}
 

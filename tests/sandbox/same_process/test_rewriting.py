@@ -6,6 +6,7 @@ import builtins
 import pytest
 
 from evoltune.sandbox.same_process import rewriting
+from evoltune.sandbox.trees import walk
 
 
 def rewritten(source, keep=frozenset(), first=0, **more):
@@ -27,7 +28,8 @@ def rewritten(source, keep=frozenset(), first=0, **more):
         "method": noted("method", lambda site, owner, name, *a, **k: getattr(owner, name)(*a, **k)), "function": noted("function", lambda site, f, *a, **k: f(*a, **k)),
         "answer": noted("answer", lambda owner, name, *a, **k: getattr(owner, name)(*a, **k)), "matched": noted("matched", lambda value: value), "compared": noted("compared", lambda symbol, a, b: eval(f"a {symbol} b", {}, {"a": a, "b": b})), "lookup": noted("lookup", lambda name: 7), "AssertionError": AssertionError, **more,
     }  # fmt: skip
-    return rewriting.marked(ast.parse(source), keep, first).bound(bound), bound, asked
+    tree = ast.parse(source)
+    return rewriting.marked(tree, walk(tree), keep, first).bound(bound), bound, asked
 
 
 @pytest.mark.parametrize(
@@ -212,7 +214,7 @@ def test_names_bound_once_are_known():
     ],
 )  # fmt: skip
 def test_tests_that_catch_failures_are_known(source, catches):
-    assert rewriting.catches_failures(ast.parse(source)) is catches
+    assert rewriting.catches_failures(walk(ast.parse(source))) is catches
 
 
 def test_chains_evaluate_what_they_need_where_names_are_bound_in_them():

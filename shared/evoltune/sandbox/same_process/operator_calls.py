@@ -18,20 +18,21 @@ _CALLERS = frozenset({"map", "filter", "starmap", "reduce", "partial"})
 """Functions that call their first argument."""
 
 
-def by_module(tree: ast.Module, module: Callable[[], ast.expr], bound_by: Callable[[ast.AST], list[str]]) -> ast.Module:
+def by_module(
+    tree: ast.Module, nodes: list[ast.AST], module: Callable[[], ast.expr], times: Counter[str]
+) -> ast.Module:
     """The tree with such functions as attributes of the module, and as functions of the tests where they are only mentioned.
 
     Args:
+        nodes: all of the tree.
         module: makes an expression that means the operator module.
-        bound_by: gives the names that a node binds; a name that is bound more than once may mean something else.
+        times: how often names are bound; one that is bound more than once may mean something else.
     """
-    nodes = [*ast.walk(tree)]
     imports = [n for n in nodes if isinstance(n, ast.Import)]
     modules = {a.asname or a.name for n in imports for a in n.names if a.name in _MODULES}
     names = {name: own for node in nodes for name, own in _imported(node)}
     if not modules and not names:
         return tree
-    times = Counter(name for node in nodes for name in bound_by(node))
     found: ast.Module = _ByModule(modules, {n: own for n, own in names.items() if times[n] == 1}, module).visit(tree)
     return found
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from evoltune.sandbox.same_process import rewriting
+from evoltune.sandbox.trees import walk
 
 _BY_WORD = {"tmp": "pathlib", "match": "re", "Regex": "re", "testing": "numpy.testing", "strptime": "_strptime"}
 """Modules by which tests judge without importing them: of paths that a fixture gives, of patterns, of libraries that import a part of
@@ -37,23 +38,24 @@ def _known(sources: tuple[str, ...], keep: frozenset[str]) -> dict[str, Any]:
     parts, first = list[rewriting.Tests](), 0
     try:
         trees = [ast.parse(source, rewriting.FILE) for source in sources]
-        nodes = [node for tree in trees for node in ast.walk(tree)]
+        by_tree = [walk(tree) for tree in trees]
+        nodes = [node for part in by_tree for node in part]
         known = {
             "sources": sources,
             "defined": [frozenset(_DEFINITION.findall(source)) for source in sources],
             "names": frozenset(node.id for node in nodes if isinstance(node, ast.Name)),
-            "read": frozenset(name for tree in trees for name in _expected_values(tree)),
-            "mentioned": frozenset(name for tree in trees for name in _mentioned(tree)),
+            "read": frozenset().union(*map(_expected_values, trees, by_tree)),
+            "mentioned": frozenset().union(*map(_mentioned, by_tree)),
             "used_as_classes": frozenset(name for node in nodes for name in _used_as_class(node)),
-            "catches_failures": any(map(rewriting.catches_failures, trees)),
+            "catches_failures": rewriting.catches_failures(nodes),
             "asynchronous": any(isinstance(node, ast.AsyncFunctionDef) for node in nodes),
             "imports": [name for node in nodes for name in _imported(node)],
             "judges": sorted({m for word, m in _BY_WORD.items() if any(word in source for source in sources)}),
             "codecs": sorted({name for node in nodes for name in _codecs(node)}),
             "needs_file": any(map(_NEEDS_FILE.search, sources)),
         }
-        for tree in trees:
-            parts.append(rewriting.marked(tree, keep, first))
+        for tree, part in zip(trees, by_tree, strict=True):
+            parts.append(rewriting.marked(tree, part, keep, first))
             first = max([first, *parts[-1].lines])
         return {**known, "parts": [(part.code, part.straight, part.lines, part.once) for part in parts]}
     except (SyntaxError, ValueError, RecursionError, MemoryError, TypeError) as error:
@@ -70,9 +72,8 @@ def _codecs(node: ast.AST) -> list[str]:
     return [name for name in names if name.isascii() and name.replace("_", "-").lower() not in _CODECS]
 
 
-def _mentioned(tree: ast.Module) -> set[str]:
+def _mentioned(nodes: list[ast.AST]) -> set[str]:
     """Names by which tests may mean the program's: read and not bound by the tests, imported, or attributes of a module."""
-    nodes = [*ast.walk(tree)]
     modules = {a.asname or a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
     imported = {a.name for n in nodes if isinstance(n, ast.ImportFrom) for a in n.names}
     bound = {name for n in nodes if not isinstance(n, ast.ImportFrom) for name in rewriting.bound_by(n)}
@@ -85,14 +86,14 @@ def _mentioned(tree: ast.Module) -> set[str]:
     return (read - bound) | imported | attributes
 
 
-def _expected_values(tree: ast.Module) -> set[str]:
+def _expected_values(tree: ast.Module, nodes: list[ast.AST]) -> set[str]:
     """Names that tests read, but for those that their first lines read before they bind them: these are the program's state."""
-    read = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     bound: set[str] = set()
     state: set[str] = set()
     for node in tree.body:
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+            names = [n for n in walk(node) if isinstance(n, ast.Name)]
             state |= {n.id for n in names if isinstance(n.ctx, ast.Load)} - bound
             bound |= {n.id for n in names if not isinstance(n.ctx, ast.Load)}
     return read - state

@@ -18,6 +18,7 @@ from itertools import repeat
 from typing import Any
 
 from evoltune.sandbox.same_process.operator_calls import by_module
+from evoltune.sandbox.trees import walk
 
 FILE = "<tests>"
 PURE = frozenset(
@@ -72,15 +73,15 @@ class Tests:
         return Tests(_with_constants(self.code, functions), self.straight, self.lines, self.once)
 
 
-def marked(tree: ast.Module, keep: frozenset[str], first_site: int = 0) -> Tests:
-    """Compiles a tree, which it changes, with marks for the functions of a run. `keep`: names that mean the program's own
-    although they are called like a built-in. Raises SyntaxError and the compiler's other errors."""
-    tree = by_module(tree, lambda: _mark("operator"), bound_by)
-    names = keep | {n for node in ast.walk(tree) for n in bound_by(node)}
-    functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-    rewriter = _Rewriter(names, {n for node in ast.walk(tree) for n in _modules_of(node)}, functions, first_site)
-    bindings = Counter(n for node in ast.walk(tree) for n in bound_by(node))
-    changeable = {n for node in ast.walk(tree) if isinstance(node, ast.Global) for n in node.names}
+def marked(tree: ast.Module, nodes: list[ast.AST], keep: frozenset[str], first_site: int = 0) -> Tests:
+    """Compiles a tree, which it changes, with marks for the functions of a run. `nodes`: all of the tree. `keep`: names that mean
+    the program's own although they are called like a built-in. Raises SyntaxError and the compiler's other errors."""
+    bindings = Counter(n for node in nodes for n in bound_by(node))
+    functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    changeable = {n for node in nodes if isinstance(node, ast.Global) for n in node.names}
+    modules = {n for node in nodes for n in _modules_of(node)}
+    tree = by_module(tree, nodes, lambda: _mark("operator"), bindings)
+    rewriter = _Rewriter(keep | {*bindings}, modules, functions, first_site)
     once = frozenset(n for node in tree.body for n in _bound_at_top(node) if bindings[n] == 1 and n not in changeable)
     tree = ast.fix_missing_locations(rewriter.visit(tree))
     with warnings.catch_warnings():
@@ -140,7 +141,7 @@ def _call(name: str, *args: ast.expr) -> ast.Call:
 def _fails(nodes: list[ast.stmt]) -> bool:
     """Whether these statements end the tests: a raise, a false assertion, an exit, a call of `fail`."""
     for statement in nodes:
-        for node in ast.walk(statement):
+        for node in walk(statement):
             if isinstance(node, ast.Raise):
                 return True
             if isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant) and not node.test.value:
@@ -152,11 +153,11 @@ def _fails(nodes: list[ast.stmt]) -> bool:
     return False
 
 
-def catches_failures(tree: ast.AST) -> bool:
-    """Whether tests expect assertions to fail: they catch what a failing one raises."""
-    for node in ast.walk(tree):
+def catches_failures(nodes: list[ast.AST]) -> bool:
+    """Whether tests, of which these are all nodes, expect assertions to fail: they catch what a failing one raises."""
+    for node in nodes:
         if isinstance(node, ast.ExceptHandler):
-            names = {n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)} if node.type else {"BaseException"}
+            names = {n.id for n in walk(node.type) if isinstance(n, ast.Name)} if node.type else {"BaseException"}
             if names & {"AssertionError", "Exception", "BaseException"}:
                 return True
         name = getattr(node, "id", getattr(node, "attr", "")) if isinstance(node, ast.Name | ast.Attribute) else ""
@@ -223,7 +224,7 @@ class _Rewriter(ast.NodeTransformer):
     visit_TryStar = visit_Try  # type: ignore[assignment]
 
     def visit_With(self, node: ast.With) -> ast.AST:
-        calls = [n for item in node.items for n in ast.walk(item.context_expr) if isinstance(n, ast.Call)]
+        calls = [n for item in node.items for n in walk(item.context_expr) if isinstance(n, ast.Call)]
         names = {_name_of(call.func) for call in calls} & CONTEXTS
         site = self._new_site(node) if names else None
         node.items = [self.visit(item) for item in node.items]
@@ -265,7 +266,7 @@ class _Rewriter(ast.NodeTransformer):
         for statement in node.body:
             result = self.visit(statement)
             body += result if isinstance(result, list) else [result]
-            if any(isinstance(n, ast.Return | ast.Yield | ast.YieldFrom) for n in ast.walk(statement)):
+            if any(isinstance(n, ast.Return | ast.Yield | ast.YieldFrom) for n in walk(statement)):
                 self.nested += 1
         node.body = body
         self.scope.pop()
@@ -287,7 +288,7 @@ class _Rewriter(ast.NodeTransformer):
         if any(name == "__eq__" for statement in node.body for name in bound_by(statement)):
             node.decorator_list.append(ast.copy_location(_mark("matching"), node))
         saved = self.in_class_body, self.class_names
-        self.class_names = {n for statement in node.body for inner in ast.walk(statement) for n in bound_by(inner)}
+        self.class_names = {n for statement in node.body for inner in walk(statement) for n in bound_by(inner)}
         self.in_class_body = True
         self.scope.append(node.name)
         node.body = self._statements(node.body)
@@ -327,7 +328,7 @@ class _Rewriter(ast.NodeTransformer):
         if len(symbols) == 1:
             function = "compared" if node in self.used_further else "compare"
             changed: ast.expr = _call(function, ast.Constant(value=symbols[0]), node.left, node.comparators[0])
-        elif self.in_class_body or any(isinstance(n, ast.Await | ast.Yield | ast.NamedExpr) for n in ast.walk(node)):
+        elif self.in_class_body or any(isinstance(n, ast.Await | ast.Yield | ast.NamedExpr) for n in walk(node)):
             return node
         else:
             empty = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
@@ -367,7 +368,7 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
-        simple = all(isinstance(n, _LITERAL) for n in ast.walk(node))
+        simple = all(isinstance(n, _LITERAL) for n in walk(node))
         self._using([node.left, node.right], node)
         if simple:
             return node
