@@ -4,7 +4,7 @@
     python benchmarks/mutation.py --group budget --sample 0    # every mutant of one group
 
 Mutants are made by cosmic-ray's operators, one fault at a time, in copies of the source tree; a group's own tests run against
-each with `pytest -x`. A mutant that differs only in an annotation or a docstring is not counted. The sample is drawn by --seed
+each with `pytest -x`: first the module's own test file, then the files that noticed most mutants so far. A mutant that differs only in an annotation or a docstring is not counted. The sample is drawn by --seed
 from each module in turn, so that it says something about every module. Exit 1 when fewer than --bar of a group's mutants die.
 """
 
@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -101,6 +102,13 @@ def modules_of(group: str) -> list[Path]:
     ]
 
 
+def tests_of(group: str) -> list[str]:
+    """The files of tests of a group, in the order in which GROUPS names them."""
+    places = [ROOT / place for place in GROUPS[group][1]]
+    files = (file for p in places for file in ([p] if p.is_file() else sorted(p.rglob("test_*.py"))))
+    return [str(file.relative_to(ROOT)) for file in files]
+
+
 def meaning(source: str) -> str:
     """The syntax tree without annotations and docstrings: what a run can notice."""
     tree = ast.parse(source)
@@ -171,6 +179,7 @@ class Tree:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.noticed: Counter[str] = Counter()  # how many mutants a file of tests noticed in this tree
         for name in COPIED:
             place = ROOT / name
             copy = shutil.copytree if place.is_dir() else shutil.copy
@@ -178,22 +187,13 @@ class Tree:
         for name in ("shared", "domains"):
             compileall.compile_dir(folder / name, quiet=1)  # once, not in every process that a test starts
 
-    def tested(self, group: str, timeout_s: float) -> tuple[bool, str, float]:
+    def tested(self, group: str, timeout_s: float, module: str = "") -> tuple[bool, str, float]:
         """Whether the group's tests pass here, what ended them, and the seconds they took."""
+        own = f"test_{Path(module).stem}"
+        files = sorted(tests_of(group), key=lambda file: (Path(file).stem != own, -self.noticed[file]))
         paths = f"{self.folder / 'shared'}{os.pathsep}{self.folder / 'domains'}"
         environment = os.environ | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-x",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-m",
-            "not slow",
-            *GROUPS[group][1],
-        ]
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", *files]
         started = time.monotonic()
         process = subprocess.Popen(
             command,
@@ -212,14 +212,16 @@ class Tree:
             return False, "timeout", time.monotonic() - started
         lines = said.strip().splitlines() or [f"pytest exit {process.returncode}"]
         failed = (line for line in lines if line.startswith(("FAILED", "ERROR")))
-        return process.returncode == 0, next(failed, lines[-1]), time.monotonic() - started
+        how = next(failed, lines[-1])
+        self.noticed.update(file for file in files if f" {file}" in how)
+        return process.returncode == 0, how, time.monotonic() - started
 
     def run(self, mutant: Mutant, timeout_s: float) -> Outcome:
         place = self.folder / mutant.module
         original = place.read_text(encoding="utf-8")
         place.write_text(mutant.code, encoding="utf-8")
         try:
-            passed, how, seconds = self.tested(mutant.group, timeout_s)
+            passed, how, seconds = self.tested(mutant.group, timeout_s, mutant.module)
         finally:
             place.write_text(original, encoding="utf-8")
         return Outcome(mutant, not passed, how, seconds)

@@ -112,6 +112,60 @@ def test_a_probe_reports_behaviour_and_compares_nothing(one):
     assert verdict.evidence["results"] == ["3", "raise TypeError", "[1, 2]"]
 
 
+def test_a_probe_tells_long_results_apart_by_a_hash(one):
+    program = "class A: pass\ndef f(n, last):\n    return 'y' * n + last if n else A()\n"
+    cases = [[197, "a"], [198, "a"], [198, "b"], [9000, "a"], [9000, "b"], [9000, "a"], [0, "a"]]
+    *texts, nothing = one(program, {"probe": list(map(encode, cases))}).evidence["results"]
+    assert texts[0] == f'"{"y" * 197}a"' and len({*texts}) == 5 and texts[3] == texts[5]
+    assert all(len(t) == 164 and t.startswith(texts[0][:100]) for t in texts[1:]) and nothing.startswith("object ")
+
+
+LOADING = {
+    "raise SystemExit(3)": ("the program exited before the tests", "SystemExit"),
+    "import sys\nsys.exit()": ("the program exited before the tests", "SystemExit"),
+    "\nraise ValueError('v' * 400)": (f"loading raised ValueError on line 2: {'v' * 300}", "ValueError"),
+    "class Zero(Exception): pass\nraise Zero('x')": ("loading raised Zero on line 2: x", "Zero"),
+    "class Big(Exception): pass\nraise Big('x')": ("loading raised Big on line 2: x", "Big"),
+    "x = (": ("syntax error on line 1: '(' was never closed (<candidate>, line 1)", "SyntaxError"),
+}
+
+
+@pytest.mark.parametrize("program", LOADING)
+def test_why_a_program_could_not_be_loaded_is_told_alike_in_every_form(one, program):
+    for tests in ("assert f(1) == 1", {"cases": [[[1], 1]]}, {"each": ["assert f(1) == 1"]}, {"probe": [[1]]}):
+        verdict = one(program, tests)
+        assert (verdict.status, verdict.reason, verdict.evidence["exception"]) == ("fail", *LOADING[program])
+
+
+RESULTS = {
+    "object()": "got an object, expected 3",
+    "7 ** 9000": "got a int, expected 3",
+    "{}[x * 300]": f"KeyError: \"'{'k' * 198}",
+    "[0] * 300": f"got {repr([0] * 300)[:200]}, expected 3",
+}
+
+
+@pytest.mark.parametrize("gives", RESULTS)
+def test_what_a_function_gave_is_told_in_few_words(one, gives):
+    verdict = one(f"def f(x):\n    return {gives}", {"cases": [[["k"], 3]]})
+    assert (verdict.status, verdict.reason) == ("fail", f"case 0: {RESULTS[gives]}")
+    assert verdict.evidence.get("exception") == ("KeyError" if "{}" in gives else None)
+    assert verdict.evidence["test"] == "f(*['k'])"
+
+
+@pytest.mark.parametrize(
+    ("compare", "gives", "wanted", "status"),
+    [
+        ("found", "None", False, "pass"), ("found", "3", True, "pass"), ("found", "3", False, "fail"), ("found", "0", True, "pass"), ("found", "False", False, "pass"),
+        ("found", "True", True, "pass"), ("set", "[3, 2, 2]", {2, 3}, "pass"), ("set", "[3, 2, 2]", {2}, "fail"), ("", "[3, 2]", {2, 3}, "fail"), (None, "[2]", [2], "pass"),
+        ("set", "3", {3}, "fail"),
+    ],
+)  # fmt: skip
+def test_what_is_compared_of_a_result_is_what_the_tests_say(one, compare, gives, wanted, status):
+    tests = {"cases": [[[], encode(wanted)]], "compare": compare}
+    assert one(f"def f():\n    return {gives}", tests).status == status
+
+
 def test_tests_that_never_end_are_a_timeout_and_tests_that_do_not_compile_an_error(one):
     assert one(ADD, "assert f(1, 2) == 3\nwhile True: pass").status == "timeout"
     assert one(ADD, "assert (").status == "error"

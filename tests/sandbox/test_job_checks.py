@@ -3,7 +3,7 @@
 import pytest
 
 from evoltune.domain import Job
-from evoltune.sandbox import job_checks, reading
+from evoltune.sandbox import job_checks, languages, reading
 from evoltune.sandbox.values import encode
 
 DEEP = 1
@@ -20,7 +20,8 @@ def job(tests, program="def f(x): return x", language="python"):
     [
         None, "assert f(1) == 1", ["assert f(1) == 1"], {"each": ["assert f(1) == 1"]}, {"cases": [[[1], 1]]}, {"cases": [((1,), 1, 2)]}, {"cases": [[[1]]], "oracle": "def f(x): return x"},
         {"cases": [[encode((1, {2})), 1]], "atol": 1}, {"cases": [[[1], 1]], "compare": "set"}, {"cases": [[[1], 1]], "compare": None}, {"probe": [[1], []]}, {"results": [[1]]},
-        {"stdio": [["1", "1"], ("2", "2")]}, {"stdio": [["1", "1"]], "atol": None},
+        {"stdio": [["1", "1"], ("2", "2")]}, {"stdio": [["1", "1"]], "atol": None}, {"cases": [[[1], True]], "compare": "found"}, {"probe": [[1]], "compare": ""},
+        {"cases": [[[1], 1], ([], 2)], "atol": 0.5}, {"results": [[1], [2]]},
     ],
 )  # fmt: skip
 def test_a_job_in_a_known_form_can_run(tests):
@@ -35,13 +36,34 @@ def test_a_job_in_a_known_form_can_run(tests):
         ({"cases": [[[1], 1]], "compare": "list"}, "'compare' is 'list'"), ({"each": ["assert f(1)", 2]}, "'each' must hold sources"), ({"stdio": [["1"]]}, "'stdio' must hold [input, output]"),
         ({"stdio": [["1", "1", "1"]]}, "'stdio' must hold"), ({"stdio": ["12"]}, "'stdio' must hold"), ({"cases": [[[1]]]}, "'cases' must hold [args, expected]"), ({"cases": [5]}, "'cases' must hold"),
         ({"cases": [[]], "oracle": "x"}, "[args] beside an oracle"), ({"cases": [[[1], {"x": 1}]]}, "no tagged value"), ({"cases": [[1, 1]]}, "the arguments must be a list"), ({"probe": [1]}, "'probe': the arguments"),
-        ({"probe": [{"t": [], "s": []}]}, "no tagged value"), ({"cases": [[[1], DEEP]]}, ""),
+        ({"probe": [{"t": [], "s": []}]}, "no tagged value"), ({"cases": [[[1], DEEP]]}, ""), ({"cases": [[[1], 1]], "whole": 1, "digests": {}}, "'digests' is no key"),
+        ({"cases": [[[1], 1], [[1]]]}, "'cases' must hold [args, expected]"), ({"results": [[1], 1]}, "'results': the arguments"), ({"probe": []}, "'probe' must be a list"),
     ],
 )  # fmt: skip
 def test_tests_in_no_known_form_are_an_error_that_says_why(tests, why):
     found = job_checks.refusal(job(tests))
     assert found.status == "error" and found.reason.startswith("tests: ") and why in found.reason
     assert len(found.reason) <= 300
+
+
+def test_a_long_reason_is_cut():
+    assert len(job_checks.refusal(job({"case" * 200: 1})).reason) == 300
+
+
+@pytest.mark.parametrize("language", ["bash", "c", "rust", "typescript"])
+def test_tests_in_other_languages_are_not_read(language, monkeypatch):
+    monkeypatch.setattr(job_checks.languages, "missing", lambda name: "")  # whatever this host lacks
+    assert language in languages.LANGUAGES
+    other = job("from solution import f\nx = f is f", language=language)
+    assert job_checks.without_program_imports(other) is other and job_checks.refusal(other) is None
+    assert job_checks.judge_of_job(other) == reading.SEPARATE
+    assert not job_checks.shareable(other, reading.SAME_PROCESS) and not job_checks.shareable(other)
+
+
+def test_a_program_may_have_four_mebibytes_of_characters():
+    for tests in (None, "assert f(1) == 1"):
+        assert job_checks.refusal(job(tests, "\u00e9" * 4 * 1024**2)) is None
+        assert job_checks.refusal(job(tests, "#" * (4 * 1024**2 + 1))).status == "fail"
 
 
 def test_what_cannot_run_or_asserts_nothing_is_refused():
@@ -71,6 +93,7 @@ PLAIN = (
     [
         PLAIN, ["assert f(1) == 1", PLAIN], {"each": [PLAIN]}, {"cases": [[[1], 1]]}, {"probe": [[1]]}, "from typing import List, Dict\nassert f(1)", "import math\nassert f(math.sqrt(4)) == 2",
         "assert f('import os') == 1", "assert f(\"getattr\") == 1.5", "def check(candidate):\n    assert candidate('x'.upper()) == 1", "assert f(1)  # import os", "assert f(rb'os') == 1",
+        "assert f('import self') == \"of os\"", "assert f(1) == 2.5 and f(.5) == 1.0", "assert f([1.5, 2.]) == {2.}", "assert f(F'{1}' + f'{f(2)}') == 1", "assert f('a', # import os\n  'b') == 1",
     ],
 )  # fmt: skip
 def test_tests_that_reach_nothing_beyond_their_names_may_share_a_runner(tests):
@@ -81,7 +104,7 @@ def test_tests_that_reach_nothing_beyond_their_names_may_share_a_runner(tests):
     "tests",
     [
         None, {"stdio": [["1", "1"]]}, "import os\nassert f(1)", "import math\nmath.pi = 3\nassert f(1)", "from math import pi\nassert f(1)", "from typing import NamedTuple\nassert f(1)", "assert f.x == 1",
-        "assert f(1).__class__ is int", "assert getattr(f, 'x')", "assert f('é') == 1", "assert f(f'{os.name}')", "assert f('\\'os')\nassert os", "assert np.allclose(f(1), 1)", "assert f(1).real == 1",
+        "assert f(1).__class__ is int", "assert getattr(f, 'x')", "assert f('é') == 1", "assert f(f'{os.name}')", "assert f(rF\"{os.name}\")", "assert f(1) == '\\n' + os", "assert math.pi == f(1)", "assert f(1).sort", "assert f('__x__')", "assert f('\\'os')\nassert os", "assert np.allclose(f(1), 1)", "assert f(1).real == 1",
         "exec('x = 1')\nassert f(1)", "match f(1):\n    case 1: assert f(2)", "assert f('''\nimport os''')", "assert open('x')", ["assert f(1) == 1", "import sys\nassert f(1)"], {"each": ["globals()\nassert f(1)"]},
     ],
 )  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evoltune.sandbox import wire
+from evoltune.sandbox import values, wire
 from evoltune.sandbox.values import UnencodableError, decode, encode, same, untag
 
 SCALARS = (
@@ -95,6 +95,25 @@ def test_a_lying_subclass_arrives_as_its_base():
         ({"a": [1]}, {"a": [2]}, 0, False),
         ({"a": 1}, {"b": 1}, 0, False),
         ([{1, 2}], [{1, 3}], 0, False),
+        ([1, 1], [1], 0, False),
+        ([1.0, 2.0], [1.0], 1e-6, False),
+        ({"a": 1, "b": 2}, {"a": 1}, 1e-6, False),
+        ({"a": 1}, {"a": 1, "b": 2}, 1e-6, False),
+        ({"a": 1}, [("a", 1)], 0, False),
+        ([], {}, 0, False),
+        (1.0000001, 1, 1e-6, True),
+        (1, 1.0000001, 1e-6, True),
+        (1.1, 1.0, 1e-6, False),
+        (1.5, 1, 1e-6, False),
+        (1e9, 1e9 + 0.5, 1e-6, True),
+        (1.0, 1.0 + 1e-12, 0, False),
+        (math.nan, 1.0, 1e-6, False),
+        (1.0, math.nan, 1e-6, False),
+        ("1", 1.0, 1e-6, False),
+        (None, 0.0, 1e-6, False),
+        (1.0, "1", 1e-6, False),
+        (1.0, True, 0, True),
+        ((1.0, [math.nan]), (1, [math.nan]), 0, True),
     ],
 )
 def test_same_compares_by_type_of_container_and_value_of_number(got, expected, atol, equal):
@@ -114,7 +133,16 @@ def test_many_numbers_travel_as_bytes_and_come_back_as_they_were(numbers):
 
 
 @pytest.mark.parametrize(
-    "packed", [["AQ==", "", ""], ["AQA=", "AAAAAAAAAAA=", ""], ["", "AAA=", ""], ["x", "y"], ["", "", "", ""]]
+    "packed",
+    [
+        ["AQ==", "", ""],
+        ["AQA=", "AAAAAAAAAAA=", ""],
+        ["", "AAA=", ""],
+        ["x", "y"],
+        ["", "", "", ""],
+        ["AA==", "AAAAAAAAAAA=", ""],
+        ["AQE=", "AAAAAAAAAAA=", "AAAAAAAAAAA="],
+    ],
 )
 def test_packed_numbers_that_are_none_are_refused(packed):
     with pytest.raises((ValueError, TypeError)):
@@ -147,6 +175,26 @@ def test_what_is_nested_too_deep_has_no_plain_form(wrap):
         deep = wrap(deep)
     with pytest.raises(UnencodableError, match="nested deeper than 200"):
         encode(deep)
+
+
+@pytest.mark.parametrize("wrap", [lambda v: [v], lambda v: (v,), lambda v: {1: v}, lambda v: deque([v])])
+def test_two_hundred_levels_have_a_plain_form_and_one_more_has_none(wrap):
+    value = {1}
+    for _ in range(200):
+        value = wrap(value)
+    assert encode(value) == json.loads(json.dumps(encode(value)))
+    with pytest.raises(UnencodableError, match="nested deeper than 200"):
+        encode(wrap(value))
+
+
+def test_integers_are_numbers_as_long_as_json_may_read_them():
+    limit = 2**13_000
+    for value in (limit - 1, 1 - limit):
+        assert encode(value) == value and encode([value]) == [value]
+    for value in (limit, -limit):
+        assert encode(value) == {"i": hex(value)} and encode([value, 1]) == [{"i": hex(value)}, 1]
+    for size, packed in ((values.PACKED, False), (values.PACKED + 1, True)):
+        assert isinstance(encode([1] * size), dict) is packed is isinstance(encode([0.5] * size), dict)
 
 
 class Named(tuple):

@@ -103,7 +103,7 @@ def _run_source(
 def _compiled(source: str) -> tuple[types.CodeType, tuple[str, ...]]:
     """Code, and the functions to call after it: those that the source does not call itself. A syntax tree only where a
     function could be called: building one takes longer than most programs run."""
-    code = compile(source, _FILE, "exec", dont_inherit=True)
+    code = compile(source, _FILE, "exec")
     functions = []
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):

@@ -622,3 +622,215 @@ def test_arrays_are_compared_by_numpy_and_not_by_the_program(comparing):
     assert (comparing.compare("<", array, 2) == [True, False]).all()
     wrapped = numpy.zeros(2, dtype=object)
     assert comparing.real_array(wrapped) is not None and (comparing.compare("==", wrapped, wrapped)).all()
+
+
+def test_a_comparison_that_is_written_as_a_call_is_one(comparing):
+    yes = liar(**{name: lambda s, o: True for name in ("__eq__", "__contains__")}, __ne__=lambda s, o: False)
+    for name, believed in (("__eq__", False), ("__ne__", True), ("__contains__", False)):
+        assert bool(comparing.answer(yes, name, 3)) is believed
+    assert comparing.answer(Box(1), "__eq__", Box(1)) is True and not comparing.answer(Box(1), "__eq__", Box(2))
+    assert comparing.answer(3, "__eq__", yes) is False and comparing.answer([1, 2], "__contains__", 2) is True
+    assert comparing.answer(Bag(4), "__contains__", 4) is True and comparing.answer(Bag(4), "__contains__", 5) is False
+    assert comparing.answer(3, "__eq__", "3") is NotImplemented, "plain values answer for themselves"
+    assert comparing.answer(int, "__eq__", 3, 3) is True, "a class's method, called as a function"
+    assert comparing.answer(Metres, "__eq__", Metres(2), 2) is True
+    for args in ((), (1, 2)):
+        with pytest.raises(TypeError):
+            comparing.answer(Box(1), "__eq__", *args)
+    with pytest.raises(AttributeError):
+        comparing.answer(object(), "startswith")
+
+    class Base:
+        def __eq__(self, other):
+            return other == 3
+
+        __hash__ = None
+
+    class Sub(Base):
+        __eq__ = None
+
+        def asked(self, value):
+            return comparing.answer(super(), "__eq__", value)
+
+    assert Sub().asked(3) is True and Sub().asked(4) is False, "what a class inherits is asked by the class itself"
+
+
+SEQUENCES = [[Box(1), Box(2), Box(1), 3], (Box(1), 2, Box(1)), deque([Box(2), Box(1)]), [], [Box(3)]]
+BOUNDS = [(), (1,), (0, 2), (1, 3), (-2,), (-3, -1), (5,), (0, 0), (-9, 9)]
+
+
+@pytest.mark.parametrize("owner", SEQUENCES)
+@pytest.mark.parametrize("item", [Box(1), Box(2), Box(4), 3])
+def test_sequences_are_searched_as_the_interpreter_searches_them(comparing, owner, item):
+    assert comparing.answer(owner, "count", item) == owner.count(item)
+    for bounds in BOUNDS:
+        try:
+            wanted = owner.index(item, *bounds)
+        except ValueError:
+            with pytest.raises(ValueError):
+                comparing.answer(owner, "index", item, *bounds)
+        else:
+            assert comparing.answer(owner, "index", item, *bounds) == wanted
+    if hasattr(owner, "remove"):
+        mine, theirs = copy.copy(owner), copy.copy(owner)
+        if item in owner:
+            theirs.remove(item)
+            assert comparing.answer(mine, "remove", item) is None
+        else:
+            with pytest.raises(ValueError, match=r"remove(: it is|\(x\): x) not in"):
+                comparing.answer(mine, "remove", item)
+        assert mine == theirs
+
+
+def test_a_liar_is_counted_and_found_nowhere(comparing):
+    for owner in ([5, 6], (5, 6), deque([5, 6])):
+        for yes in (LIARS["everything"](), LIARS["int"]()):
+            assert comparing.answer(owner, "count", yes) == 0 == comparing.answer([yes, yes], "count", 5)
+            with pytest.raises(ValueError):
+                comparing.answer(owner, "index", yes)
+    assert comparing.answer([5, 6, 5], "count", 5) == 2 and comparing.answer({1, 2}, "union", {3}) == {1, 2, 3}
+    assert comparing.answer({Box(1)}, "difference", {Box(1)}) == set()
+
+
+def test_what_a_method_says_of_several_arguments_is_asked_with_all_of_them(comparing):
+    class Text:
+        def __init__(self, text):
+            self.text = text
+
+        def endswith(self, suffix, start=0, *, end=99):
+            return self.text[start:end].endswith(suffix)
+
+    assert comparing.answer(Text("abc"), "endswith", "c", 1, end=3) is True
+    assert comparing.answer(Text("abc"), "endswith", "c", 1, end=2) is False
+
+    class Lazy(Text):
+        def endswith(self, suffix, start=0, *, end=99):
+            return start == 1 and end == 3
+
+    assert comparing.answer(Lazy(""), "endswith", "c", 1, end=3) is False
+    seven = type("Text", (str,), {"startswith": lambda s, o: True})("abc")
+    assert comparing.answer(seven, "startswith", "x") is False, "it is the text that it holds"
+    assert comparing.answer("abc", "startswith", type("Text", (str,), {})("ab")) is True
+
+
+def test_functions_of_the_operator_module_have_the_symbols_of_their_comparisons(comparing):
+    for name, symbol in {
+        "eq": "==",
+        "ne": "!=",
+        "lt": "<",
+        "le": "<=",
+        "gt": ">",
+        "ge": ">=",
+        "contains": "in",
+    }.items():
+        assert comparing.symbol_of(name) == comparing.symbol_of(f"__{name}__") == symbol
+    assert comparing.symbol_of("add") is None is comparing.symbol_of("is_")
+
+
+def test_containers_keep_their_identity_where_they_are_changed_in_place(comparing):
+    held, rest = {1, 2}, [Box(1)]
+    assert comparing.operate("-=", held, {1}) is held and held == {2}
+    assert comparing.operate("+", rest, [Box(2)]) == [Box(1), Box(2)]
+    assert comparing.operate("%", "%s-%s", (Box(1), 2)) == f"{Box(1)}-2" and comparing.operate("%", b"%d", 3) == b"3"
+    assert comparing.operate("%", 7, 4) == 3 and comparing.operate("/=", 6, 4) == 1.5
+    for symbol in comparing.OPERATE.keys() - {"@"}:
+        values = (7, 2) if symbol not in ("-=", "/=") else (7.5, 2.0)
+        assert comparing.operate(symbol, *values) == eval(f"left {symbol.rstrip('=')} right", dict(zip(("left", "right"), values, strict=True)))  # fmt: skip
+
+
+class Column:
+    """A query's column, whose comparisons are expressions."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def __eq__(self, other):
+        return Column(f"{self.text} = {other}")
+
+    def __lt__(self, other):
+        return Column(f"{self.text} < {other}")
+
+    __hash__ = None
+
+
+def test_a_comparison_that_a_test_works_on_with_may_be_an_expression(comparing):
+    comparing.plain_values.named_classes.add(Column)
+    for symbol, text in (("==", "age = 3"), ("<", "age < 3")):
+        assert comparing.compared(symbol, Column("age"), 3).text == text
+    comparing.plain_values.named_classes.clear()
+    assert comparing.compared("==", Column("age"), 3) is False, (
+        "not beside a built-in value, where no test names its class"
+    )
+    assert comparing.compared("==", 3, Column("age")) is False
+    assert comparing.compared("==", 2, 2) is True and comparing.compared("in", 2, [2]) is True
+    assert comparing.compared("in", Box(1), [Box(1)]) is True and comparing.compared("not in", Box(2), [Box(1)]) is True
+    assert comparing.compared("==", Box(1), Box(1)) is True and comparing.compared("==", liar(__eq__=lambda s, o: True), Box(1)) is False  # fmt: skip
+    own = comparing.is_matcher.__globals__["ANY"]
+    assert comparing.compared("==", own, Box(1)) is True is comparing.compared("==", Box(1), own)
+    assert comparing.compared("!=", own, Box(1)) is False
+
+
+LIKES = """
+class Likes:
+    def __init__(self, kind):
+        self.kind = kind
+    def __eq__(self, other):
+        return NotImplemented if self.kind is None else isinstance(other, self.kind)
+"""
+
+
+def test_a_matchers_rule_decides_and_an_honest_class_before_it_may_say_no(comparing):
+    taken, space = comparing.is_matcher.__globals__["taken"], {}
+    exec(compile(LIKES, "<tests>", "exec"), space)
+    likes, anything, silent = (taken(space["Likes"](kind)) for kind in (int, object, None))
+    for value, same in ((3, True), ("x", False), ([1], False)):
+        for left, right in ((likes, value), (value, likes)):
+            assert bool(comparing.compare("==", left, right)) is same
+            assert bool(comparing.compare("!=", left, right)) is not same
+        assert comparing.compare("in", likes, [value]) is same is comparing.compare("in", value, [likes])
+        assert comparing.compare("not in", likes, (value,)) is not same
+
+    class No:
+        def __eq__(self, other):
+            return False
+
+        __hash__ = None
+
+    comparing.plain_values.named_classes.add(No)
+    assert comparing.equal(anything, No()) is True and not comparing.equal(No(), anything), (
+        "the left one is asked first"
+    )
+    assert comparing.equal(Box(1), anything) is True is comparing.equal(anything, Box(1))
+    assert comparing.equal(silent, silent) is True and comparing.equal(silent, 3) is False
+    assert comparing.equal(silent, LIARS["everything"]()) is False is comparing.equal(LIARS["everything"](), silent)
+    space["Likes"].__eq__ = lambda self, other: True
+    assert comparing.equal(anything, 3) is False, "the program has put another rule in its place"
+
+
+def test_the_same_object_is_in_a_container_whatever_it_equals(comparing):
+    nan, odd = float("nan"), liar(__eq__=lambda s, o: False)
+    for value in (nan, odd):
+        assert comparing.compare("==", [value, Box(1)], [value, Box(1)]) is True
+        assert comparing.compare("in", value, [value, Box(1)]) is True
+        assert not comparing.compare("==", value, value) and comparing.compare("!=", value, value)
+    assert comparing.compare("!=", [nan], [nan]) is False is comparing.compare("!=", [odd], [odd])
+    assert comparing.compare("!=", [Box(1)], [Box(2)]) is True and comparing.compare("!=", (Box(1),), [Box(1)]) is True
+
+
+def test_arrays_without_elements_equal_nothing_that_has_some(comparing):
+    numpy = pytest.importorskip("numpy")
+    none, some = numpy.array([]), numpy.array([1.0, 2.0])
+    assert comparing.compare("==", [none.size], [0])
+    comparing.plain_values.learn_arrays(numpy)
+    for symbol in ("==", "!=", "<", "<=", ">", ">="):
+        for other in (some, [1.0], (1.0,)):
+            for left, right in ((none, other), (other, none)):
+                with pytest.raises(TypeError, match="without elements"):
+                    comparing.compare(symbol, left, right)
+        assert comparing.compare(symbol, none, 1.0).size == 0 and comparing.compare(symbol, none, none).size == 0
+    with pytest.raises(TypeError, match="without elements"):
+        comparing.operate("-", none, [1.0])
+    with pytest.raises(TypeError, match="without elements"):
+        comparing.not_empty_beside(none, 1.0, scalars=True)
+    comparing.not_empty_beside(none, 1.0)
+    assert comparing.operate("-", some, [1.0, 1.0]).tolist() == [0.0, 1.0]

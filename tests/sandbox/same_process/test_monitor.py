@@ -155,9 +155,12 @@ def test_changed_names_of_modules_and_of_their_classes_are_found():
         __private__=1,
     )
     module._single = 2
+    for name in ("a_module", "modules", "z_module"):  # classes of other modules, whatever these are called
+        setattr(module, f"from_{name}", type("Foreign", (), {"__module__": name, f"of_{name}": 1}))
     entries = monitor.snapshot([module, other])
     names = [name for _, name, _ in entries]
     assert {"Case", "f", "x", "_single", "kept", "check", "__getattr__", "foreign", "number"} <= {*names}
+    assert "from_modules" in names and not any(name.startswith("of_") for name in names)
     assert not {"__private__", "__dict__", "__weakref__", "runtest", "bit_length"} & {*names}
     assert monitor.changed(entries) == []
     module.Case.check = lambda self: None

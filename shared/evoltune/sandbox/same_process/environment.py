@@ -72,7 +72,7 @@ def compiled(program: str, file: str) -> types.CodeType:
     warnings.filters = _quiet[0]
     _mutated()
     try:
-        code: types.CodeType = compile(program, file, "exec", dont_inherit=True)
+        code: types.CodeType = compile(program, file, "exec")
         return code
     finally:
         warnings.filters = before

@@ -64,7 +64,7 @@ def _made(source: str, calls: dict[Any, Any]) -> types.FunctionType:
     """A function whose constants are what it calls."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        code = compile(source.replace("\0", "\\0"), "<string>", "exec", dont_inherit=True).co_consts[0]
+        code = compile(source.replace("\0", "\\0"), "<string>", "exec").co_consts[0]
     code = code.replace(co_consts=tuple(calls.get(constant, constant) for constant in code.co_consts))
     return types.FunctionType(code, {"__builtins__": {}})
 

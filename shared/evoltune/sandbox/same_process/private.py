@@ -19,9 +19,8 @@ def _read() -> dict[str, types.CodeType]:
     """The code of the package's modules, read while its files are in sight: in the sandbox they are not."""
     found = {}
     for module in pkgutil.iter_modules([os.path.dirname(__file__)], f"{PACKAGE}."):
-        spec = importlib.util.find_spec(module.name)
-        assert spec is not None and spec.loader is not None
-        found[module.name] = spec.loader.get_code(module.name)  # type: ignore[attr-defined]
+        spec: Any = importlib.util.find_spec(module.name)
+        found[module.name] = spec.loader.get_code(module.name)
     return found
 
 

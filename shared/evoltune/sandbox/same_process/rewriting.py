@@ -86,7 +86,7 @@ def marked(tree: ast.Module, nodes: list[ast.AST], keep: frozenset[str], first_s
     tree = ast.fix_missing_locations(rewriter.visit(tree))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        code = compile(tree, FILE, "exec", dont_inherit=True)
+        code = compile(tree, FILE, "exec")
     return Tests(code, rewriter.straight, rewriter.lines, once)
 
 

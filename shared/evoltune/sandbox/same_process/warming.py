@@ -29,7 +29,7 @@ def warm_up() -> None:
     for source in _TESTS:
         tests = preparing.prepared((source,), frozenset())
         for _ in range(TIMES):
-            run, key = running.Run(), bytes(16)
+            run, key = running.Run(), b""
             comparing.draw_anew(key)
             run.begin(
                 {"program": _PROGRAM, "tests": tests, "entry": "f", "each": False, "modules": [], "apart": False}, key
