@@ -16,7 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
-_FORK = ctypes.PyDLL(None, use_errno=True).fork
+plain_fork = ctypes.PyDLL(None).fork
+"""`fork` without the check of its result, which is negative where it fails."""
 NEWNS, NEWUTS, NEWIPC = 0x20000, 0x4000000, 0x8000000
 NEWUSER, NEWPID, NEWNET = 0x10000000, 0x20000000, 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
@@ -41,7 +42,7 @@ def syscall(name: str, number: int, *args: object) -> int:
 def fork() -> int:
     """fork(2) without Python's hooks, for a process with a single thread. The hooks touch 120 pages, which costs a new process
     more than most programs do; the child must call `random.seed()` before it runs a program that uses `random`."""
-    return _checked("fork", _FORK())
+    return _checked("fork", plain_fork())
 
 
 def current_cpu() -> int:

@@ -117,10 +117,17 @@ def confine_solution(limits: ResourceLimits) -> None:
 
 def confine_shared_solution(cpu_s: float, whole_s: int) -> None:
     """On a solution process of a shared test runner: it may start no process, so that nothing outlives its verdict. `whole_s` is
-    `whole_seconds(cpu_s)`, reckoned before the fork."""
+    `allowed_seconds(cpu_s)`, reckoned before the fork."""
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-    _limit(resource.RLIMIT_CPU, whole_s)
+    resource.setrlimit(resource.RLIMIT_CPU, (whole_s, whole_s))
     signal.setitimer(signal.ITIMER_PROF, cpu_s)
+
+
+def allowed_seconds(cpu_s: float) -> int:
+    """`whole_seconds`, or the limit of this process where that is lower."""
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    wanted = whole_seconds(cpu_s)
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
 def whole_seconds(cpu_s: float) -> int:

@@ -7,7 +7,7 @@ over which the verdict goes.
 Requests: ["load", program, whether subclasses of plain types stay with it, whether it expects more], then on what it defines ["do", operation, target, arguments]
 or ["calls", function, argument lists, whether long results are sent whole], whose replies go to a pipe, a line each;
 ["script" | "build" | "exec", ...] for whole programs; ["judge", job, whether it expects more] for a program and its tests together, which it
-answers once, under a secret; ["fork", cpu_s, core] for solution processes of further jobs, in structs from then on.
+answers once, under a secret; ["fork"] for solution processes of further jobs, in structs from then on.
 """
 
 import _socket
@@ -27,11 +27,12 @@ from typing import Any
 from evoltune.sandbox import kernel, limits, programs, values, wire
 from evoltune.sandbox.same_process import private
 
-REPLIES = 4
-"""The descriptor of the pipe for the replies to many calls. The test runner sees what stands in it when a call never returns."""
-FDS, NEXT, FORKED, ENDED = struct.Struct("ii"), struct.Struct("di"), struct.Struct("i"), struct.Struct("idq")
-"""A job's ends of its channel and its pipe of replies; its CPU seconds and core; the number of its process; how that ended:
-wait status, CPU seconds, peak KiB."""
+CHANNEL, REPLIES, CONTROL = 3, 4, 5
+"""Descriptors: the channel; the pipe for the replies to many calls, in which the test runner sees what stands there when a call
+never returns; the channel over which solution processes for further jobs are asked for."""
+FDS, NEXT, FORKED, ENDED = struct.Struct("ii"), struct.Struct("dii"), struct.Struct("i"), struct.Struct("idq")
+"""A job's ends of its channel and its pipe of replies; its CPU seconds, these as a limit in whole seconds, and its core (negative:
+any); the number of its process; how that ended: wait status, CPU seconds, peak KiB."""
 _FDS_SIZE = socket.CMSG_SPACE(FDS.size)
 LONG_TEXT, LONG_LIST = 2048, 512
 """Characters of a reply, and items of a list, from which on a result is known by its digest: thousands of calls then fit a
@@ -45,7 +46,7 @@ def main(channel: int, output: int, replies: int, resources: limits.ResourceLimi
     os.dup2(output, 1)
     os.dup2(output, 2)
     _keep_only(channel, replies)
-    channel = 3
+    channel = CHANNEL
     limits.confine_solution(resources)
     loaded = LoadedProgram(channel)  # before any fork: what a child makes lies on pages of its own
     try:
@@ -61,7 +62,7 @@ def main(channel: int, output: int, replies: int, resources: limits.ResourceLimi
                     programs.prepare_for(request[1]["program"])
                 private.judging().judge(channel, request[1])
             elif request[0] == "fork":
-                _serve_forks(channel, request[1], request[2])
+                _serve_forks()
             else:
                 programs.serve(channel, request)
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -72,39 +73,46 @@ def main(channel: int, output: int, replies: int, resources: limits.ResourceLimi
         os._exit(70)
 
 
-def _serve_forks(channel: int, cpu_s: float, core: int) -> None:
-    """Forks a solution process for each job of a shared test runner, with a channel of its own. Returns in a child; in this
-    process it goes on until the test runner closes the channel (EOFError). It does little between two forks: each page that
-    it writes to was shared with the last child, and is copied."""
+def _serve_forks() -> None:
+    """Forks a solution process for each job of a shared test runner, with a channel and a pipe of its own. Returns in a child; in
+    this process it goes on until the test runner closes the channel (EOFError). It does little between two forks, and a child does
+    little after its own: each page that one of them writes to was shared with the other, and is copied."""
     private.judging().prepare()  # once: the children find it made
+    os.dup2(CHANNEL, CONTROL, False)
+    os.closerange(CHANNEL, CONTROL)  # where the next job's descriptors will come to lie
+    global _control
+    _control = line = _socket.socket(fileno=CONTROL)
     gc.freeze()
-    line = _socket.socket(fileno=channel)
+    os.write(CONTROL, b"r")
+    fork, last = kernel.plain_fork, -1
     while True:
-        _, control, _, _ = line.recvmsg(1, _FDS_SIZE)
-        if not control:
+        body, descriptors, _, _ = line.recvmsg(NEXT.size, _FDS_SIZE)
+        if not descriptors:
             raise EOFError
-        fd, replies = FDS.unpack(control[0][2])
-        if core >= 0:
+        cpu_s, whole_s, core = NEXT.unpack(body)
+        if core >= 0 and core != last:
             os.sched_setaffinity(0, (core,))
-        whole_s = limits.whole_seconds(cpu_s)
-        if (child := kernel.fork()) == 0:
-            os.dup2(fd, 3, False)
-            os.dup2(replies, REPLIES, False)
-            os.closerange(REPLIES + 1, 1 << 20)
-            line.detach()
+            last = core
+        child = fork()
+        if child == 0:
+            os.close(CONTROL)
             limits.confine_shared_solution(cpu_s, whole_s)
             return
-        os.close(fd)
-        os.close(replies)
-        os.write(channel, FORKED.pack(child))
+        if child < 0:
+            raise OSError("fork failed")
+        os.closerange(CHANNEL, CONTROL)
+        os.write(CONTROL, FORKED.pack(child))
         _, status, usage = os.wait4(child, 0)
-        os.write(channel, ENDED.pack(status, usage[0] + usage[1], usage[2]))
-        cpu_s, core = NEXT.unpack(wire.read_exactly(channel, NEXT.size))
+        os.write(CONTROL, ENDED.pack(status, usage[0] + usage[1], usage[2]))
+
+
+_control: _socket.socket
+"""Kept for good: a child closes its descriptor, and has no use for what Python does when the object goes."""
 
 
 def _keep_only(channel: int, replies: int) -> None:
-    """Moves the channel to descriptor 3, the pipe of replies to 4, and closes every other one above standard error."""
-    programs.place({channel: 3, replies: REPLIES}, inheritable=False)
+    """Moves the channel and the pipe of replies to their descriptors, and closes every other one above standard error."""
+    programs.place({channel: CHANNEL, replies: REPLIES}, inheritable=False)
     os.closerange(REPLIES + 1, 1 << 20)
 
 

@@ -19,7 +19,7 @@ import time
 from typing import Any
 
 from evoltune.sandbox import forms, kernel, solution_process, wire
-from evoltune.sandbox.limits import EXIT_MEMORY, Outcome, ResourceLimits
+from evoltune.sandbox.limits import EXIT_MEMORY, Outcome, ResourceLimits, allowed_seconds
 from evoltune.sandbox.proxies import NeedsSameProcess, SolutionConnection, SolutionExited
 from evoltune.sandbox.reading import NEEDS_SAME_PROCESS
 from evoltune.sandbox.solution_process import ENDED, FDS, FORKED, NEXT
@@ -161,12 +161,13 @@ def _run_in_child(
     control, no_replies = connection.channel, connection.replies_pipe
     connection.reset()
     cpu_s, core = float(job["cpu_s"]), kernel.current_cpu()
+    whole_s = allowed_seconds(cpu_s)
     os.sched_setaffinity(0, (core,))  # as the zygote does for the first job; it frees a job that runs for long
     ours, theirs = _pair()
     replies, answers = os.pipe()
     signal.setitimer(signal.ITIMER_REAL, 2 * cpu_s + 1, 1.0)
     try:
-        _fork_solution(connection, (theirs, answers), (cpu_s, core if pinned else -1), first)
+        _fork_solution(connection, (theirs, answers), (cpu_s, whole_s, core if pinned else -1), first)
         connection.use_channel(ours, replies)
         outcome = _run_tests(connection, job)
         output, silent, connection.dead = connection.drain(), connection.dead, False
@@ -189,17 +190,16 @@ def _run_in_child(
 
 
 def _fork_solution(
-    connection: SolutionConnection, ends: tuple[int, int], limits_of_job: tuple[float, int], first: bool
+    connection: SolutionConnection, ends: tuple[int, int], limits_of_job: tuple[float, int, int], first: bool
 ) -> None:
     """Has the solution process fork a child that serves the channel and the pipe of replies whose ends these are. It will tell the
     child's number on its own channel."""
     control = connection.channel
     if first:
-        wire.send_request(control, ["fork", *limits_of_job])
-    else:
-        os.write(control, NEXT.pack(*limits_of_job))
+        wire.send_request(control, ["fork"])
+        wire.read_exactly(control, 1)  # it reads requests in another way from now on
     line = _socket.socket(fileno=control)
-    line.sendmsg([b"c"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, FDS.pack(*ends))])
+    line.sendmsg([NEXT.pack(*limits_of_job)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, FDS.pack(*ends))])
     line.detach()
     for fd in ends:
         os.close(fd)
