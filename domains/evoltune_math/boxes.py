@@ -34,11 +34,19 @@ _BOXED_WORD = re.compile(r"[-+]?[\w.,/]*[^\W_][\w.,/]*")
 MAX_PART = 1_500
 _PART_LABEL = re.compile(r"(?:^|(?<=[\s*#]))(?:(?i:part)\s\(?([A-Fa-f])\)?(?=[\s.:*])|\(([a-f])\)(?=[\s*:]))")
 _JOIN = re.compile(r"(?<![A-Za-z])(?:and|or)(?![A-Za-z])|[,;]|\\q?quad|&|\\\\")
+_LABEL = re.compile(r"(?:^|[.;,\n])[\s$*#-]*([A-Za-z][A-Za-z' ]{2,30})\**\s?[:=]\**\s?\$?$")
+_NO_QUANTITY = re.compile(
+    r"\b(?:answers?|total|result|step|case|part|check\w*|verif\w+|final\w*|correct\w*|so|thus|hence|therefore|wait|actually|first|second|attempt|trial|try|guess|exact\w*|approx\w*|decimal|simplif\w+|or|that is|also|again|solution|method|way)\b",
+    re.I,
+)
+"""Labels of steps, restatements and conclusions."""
 _SAME = re.compile(r"\bequivalent|in other words|\bi\.e\.|\bthat is,")
 """Between two boxes of one answer: `\\boxed{2\\sqrt3}, or equivalently \\boxed{\\sqrt{12}}`."""
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|。")
 _APPROXIMATELY = re.compile(r"\\approx|\\simeq|≈|approx|numerical|\babout\b|\broughly\b|decimal", re.I)
 _PERCENT_AFTER = re.compile(r"[\s$\\)}]*(?:\\?%|per\s?cent)")
+_FACTORIAL_AFTER = re.compile(r"[$\\)]*!(?=\s[a-z])")
+"""Behind a box in the middle of a sentence: `$\\boxed{7}$! ways`."""
 _BOUND_BEFORE = re.compile(r"(?:[≤≥]|\\(?:le|ge|leq|geq|leqslant|geqslant)(?![A-Za-z])|[<>]=)\s*$")
 _REACHED = re.compile(r"\b(?:equality|attained|achieved|reached|attainable|achievable|sharp|tight)\b", re.I)
 """What makes a bound the extreme value: `$S \\le \\boxed{36}$ with equality at $a=b$`."""
@@ -79,10 +87,19 @@ def _first_of_group(text: str, boxes: list[Box]) -> int:
         return len(boxes) - parts
     while first:
         gap = text[boxes[first - 1][1] : boxes[first][0]]
+        if _is_labelled(gap) and _is_labelled(text[max(0, boxes[first - 1][0] - MAX_GAP) : boxes[first - 1][0]]):
+            first -= 1
+            continue
         if len(gap) > MAX_GAP or _SENTENCE_END.search(_SAME.sub("", gap)) or not _JOIN.search(gap):
             break
         first -= 1
     return first
+
+
+def _is_labelled(before: str) -> bool:
+    """Whether a label of words that names a quantity stands before a box: `Area: `."""
+    label = _LABEL.search(before)
+    return label is not None and _NO_QUANTITY.search(label[1]) is None
 
 
 def _labelled_parts(text: str, boxes: list[Box]) -> int:
@@ -104,6 +121,8 @@ def _joined(parts: list[str], after: str, sign: str) -> Found | None:
         return None
     if len(parts) == 1 and "%" not in answer and _PERCENT_AFTER.match(after[:16]):
         answer += "\\%"
+    if _DIGITS.fullmatch(answer) and _FACTORIAL_AFTER.match(after[:16]):
+        answer += "!"
     return Found(answer, "boxed")
 
 

@@ -187,6 +187,7 @@ _ASSUMED = re.compile(
     r"(?:^|[.!?]\s+)(?:(?:let us|let['’]s|now|first|we|we can|I|I will)\s)?(?:assume|suppose|imagine)\b[^.!?]*$", re.I
 )
 """A supposition that the text ends in."""
+_TAG = re.compile(r"</?[a-z_]{3,20}>")
 _DECADE = re.compile(r"\b(?:the|mid|low|high|early|late|his|her|their|its)[\s-]+$", re.I)
 """Before `40s`."""
 _CROSSED = re.compile(r"[\s$)\]}*]*[✗✘❌]")
@@ -277,6 +278,8 @@ NOTHING = Claim()
 def claim(text: str, start: int, end: int) -> Claim:
     """What the text before and after a number, text[start:end], says about it."""
     before, after = text[max(0, start - MAX_BESIDE) : start], text[end : end + MAX_BESIDE]
+    if "<" in before or "</" in after:  # a tag ends a statement: `<answer>9</answer>`
+        before, after = _TAG.split(before)[-1], _TAG.split(after)[0]
     if ("-" in before[-12:] or "−" in before[-12:]) and (sign := _SIGN_APART.search(before)):
         before = f"{before[: sign.start()]} minus "
     elif ("±" in before[-8:] or "\\pm" in before[-8:]) and (sign := _EITHER_SIGN.search(before)):

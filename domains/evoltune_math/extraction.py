@@ -46,7 +46,7 @@ from evoltune_math.prose import (
     refuses,
     states_cases,
 )
-from evoltune_math.remarks import without_remarks
+from evoltune_math.remarks import check, supposition, without_remarks
 from evoltune_math.single_value import SEVERAL, STATES_NONE, last_place, only, sentence_of
 
 MAX_TAIL = 40_000  # characters at the end of a response that are searched; answers stand at the end
@@ -145,13 +145,11 @@ _FIRST_END = re.compile(r"[!?](?=\s+[A-Z]|\s*$)|\.(?=\s+[A-Z(*]|\s*\n|\s*$)|\n|�
 _UNIT_POWER = re.compile(r"\b(cm|mm|km|m|in|ft|units?|inches|feet|met(?:er|re)s)\s?\$\^\{?(\d)\}?\$")
 """`cm$^2$`"""
 _IS_ALL = re.compile(r"(?:\b(?:is|are|includes)|:)\s+((?:all|every|any)\s+real\b[^.\n]*)\.?\s*$", re.I)
-_CHECK = re.compile(
-    r"[.!\n]\s*\**(?:check|checking|verify|verification|to check|to verify|quick check|let['’]?s (?:check|verify)|let us (?:check|verify))\b",
-    re.I,
+_LABELLED = re.compile(
+    r"(?:[A-Za-z][A-Za-z' ]{1,30}?\s?[:=]\s?[^\s,;:=][^,;:=\n]{0,20}?(?:\s?[,;\n]\s?|\s?[,;]?\sand\s|\.?$)){2,9}"
 )
-_FOUND_WRONG = re.compile(
-    r"\b(?:not|wrong|but|wait|however|instead|mistake|error|incorrect|actually|answer)\b|n['’]t\b|≠|\\ne", re.I
-)
+"""A list of labels with a value each, and nothing more: `first term = 5, ratio = 2`."""
+_SUMS_UP = re.compile(r"\b(?:total|sum|answer|result|final|so|thus|hence|therefore|step)\b", re.I)
 _STATEMENT = re.compile(
     r"(?!(?:this|that|these|those|it|they|note|here|if|for|since|when|check|but)\b)"
     r"(?![^.]*\b(?:check|verif\w+|since|because|satisf\w+|substitut\w+|works?|holds?|digits?|root|solution|case|step|equation|formula|other)\b)"
@@ -236,6 +234,12 @@ def _stated(text: str) -> Found | None:
         text = _MONEY.sub(r"\\$", text)
     if states_cases(text):
         return Found(text, "bare")
+    if (at := check(text)) is not None and ANSWERED.search(text, 0, at):
+        text = text[:at].rstrip("\n")
+    if (at := supposition(text)) is not None:
+        if not NUMBER.search(text, 0, at):
+            return Found(NO_VALUE + text[at:].strip(), "prose")
+        text = text[:at].rstrip()
     has_words = WORD.search(text) is not None
     if has_words:
         text = without_remarks(without_verb_prefix(text))
@@ -266,6 +270,8 @@ def _single(text: str, found: Found) -> Found:
     span = only(sentence, found.text) if non_math_words(sentence) or "\\" not in sentence else None
     if span is None or set(WORD.findall(FORMULA.sub("", sentence))) <= {"for", "all"}:
         return found
+    if span == SEVERAL and _LABELLED.fullmatch(text) and not _SUMS_UP.search(text):
+        return Found(text, "bare")
     if span in (SEVERAL, STATES_NONE):
         return Found((SEVERAL_VALUES if span == SEVERAL else NO_VALUE) + sentence.strip(), "prose")
     content = sentence[slice(*span)]
@@ -294,7 +300,7 @@ def _in_prose(text: str) -> Found | None:
     last = text.rstrip().rpartition("\n")[2]
     if by_cases := next((part for part in (last, LAST_SENTENCE.split(last)[-1]) if states_cases(part)), None):
         return Found(by_cases, "bare")
-    text = _without_check(text)
+    text = text[: check(text)].rstrip("\n")
     if (reals := _IS_ALL.search(text)) and not is_words_only(reals[1]):
         return Found(reals[1], "phrase")
     if (
@@ -360,14 +366,6 @@ def _stated_after(text: str, end: int) -> Found | None:
     return found if found is not None and only(last, found.text) not in (SEVERAL, STATES_NONE) else None
 
 
-def _without_check(text: str) -> str:
-    """The text without a check at its end that finds nothing wrong: `x = 9. Check: 2(9) + 1 = 19.`"""
-    check = _CHECK.search(text)
-    if check is None or not NUMBER.search(text, 0, check.start()) or _FOUND_WRONG.search(text, check.start()):
-        return text
-    return text[: check.start() + 1].rstrip("\n")
-
-
 def _phrase(text: str, after_box: bool = False) -> Found | None:
     """What follows the last `the answer is`, `Answer:`, `答案是` ...; `after_box`: only what names an answer or a result."""
     low = text.lower()
@@ -389,7 +387,7 @@ def _phrase(text: str, after_box: bool = False) -> Found | None:
         return Found(option_letters[1], "phrase")
     if _LETTERED.fullmatch(option := text[last.end() :].strip(" .*")):
         return Found(option, "phrase")
-    sentence = _ASIDE.sub("", _first_part(text[last.end() :].strip().lstrip("*").strip()))
+    sentence = _ASIDE.sub("", _first_part(text[last.end() :].strip().lstrip("*#").strip()))
     if not sentence:
         return None
     if states_cases(sentence):

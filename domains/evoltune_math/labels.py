@@ -8,6 +8,7 @@ is_cut("12/4 = 3. Each person eats")       ->  True
 
 import re
 
+from evoltune_math.answers.units import known
 from evoltune_math.answers.vocabulary import number_in_words
 
 _MAX_BEFORE = 60
@@ -60,7 +61,7 @@ _UNFINISHED = re.compile(
 )
 """`Multiply 7 by 6`, `the sum of the first 5 primes`, `the number of sides, 6, plus one`, `Suppose there are 12`."""
 _CUT = re.compile(
-    r"(?:[-+×/=,:]|(?<=\s)\*|\\(?:times|cdot|frac)|(?<=[a-z)$}])(?<!sq)(?<!cu)(?<!ic)(?<!re)\s(?:an|in|at)|\s(?:and|or|but|the|of|to|by|from|with|for|which|who|is|are|was|were|has|have|his|their|its|our|your|my|because|if|when|plus|minus|than|be|been|will|would|could|must|should|into|we have that))\s*$",
+    r"(?:[-+×/=,:]|(?<=\s)\*|\\(?:times|cdot|frac)|(?<=[a-z)$}])(?<!sq)(?<!cu)(?<!ic)(?<!re)\s(?:an|in|at)|\s(?:and|or|but|the|of|to|by|from|with|for|which|who|is|are|was|were|has|have|his|their|its|our|your|my|because|if|when|plus|minus|than|be|been|will|would|could|must|should|into|we have that|per|every|since|while|between|as|whose|where|she|he|they|we|therefore|thus|hence|however|(?<!then )(?<!later )on|(?<!since )(?<!by )(?<!until )then|[a-z]{2,} a))\s*$",
     re.I,
 )
 """The end of a text that stops in the middle of a sentence: a limit on tokens cut it. `u + at` and `12 sq in` are whole."""
@@ -73,6 +74,8 @@ _BEGUN = re.compile(
     re.I,
 )
 """How a sentence begins; one word alone is a unit or a remark."""
+_LONE_WORD = re.compile(r"[A-Z][a-z]+")
+"""The first word of a line that has no other."""
 _PARTS = frozenset(("half", "twice", "dozen", "third", "quarter"))
 _WHOLE = re.compile(
     r"\b(?:is|are|was|were|be|not|no|none|nobody|nothing|never|cannot|\w+n['’]t|answer|solution|proof|problem|question|result|check\w*|verif\w+|prov\w+|complet\w+|finish\w*|done|explan\w+|reason\w*|note|hope|help\w*"
@@ -118,6 +121,8 @@ def _stops_short(text: str) -> bool:
     if not text[-1:].isalpha():
         return False
     last = _LAST_SENTENCE.split(text[-_MAX_SENTENCE:])[-1].lstrip(" -*#>•")
+    if _LONE_WORD.fullmatch(last) and text[: -len(last)].endswith("\n") and known(last) is None:
+        return any(map(str.isdigit, text[: -len(last)])) and _WHOLE.search(last) is None
     if not _BEGUN.match(last) or not any(map(str.isdigit, text[: -len(last)])):
         return False
     counted = _WORD.findall(last.lower())[-_MAX_COUNTED:]

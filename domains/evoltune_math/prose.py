@@ -77,12 +77,13 @@ _REFUSES = re.compile(
     r"\bI(?:['’]m| am)? (?:can(?:not|['’]t| not)|could(?: not|n['’]t)|(?:was |am )?(?:unable|not able) to|must|have to) (?:help|solve|determine|answer|find|compute|provide|do|assist|figure|say|tell|give|decline|refuse)"
     r"|\bI (?:do not|don['’]t|did not|didn['’]t) know\b|\bI(?: am|['’]m) not (?:sure|certain)\b|\bno idea\b|\bI (?:give up|refuse)\b|\b(?:unable|not able) to (?:answer|solve|determine|provide|help)"
     r"|\b(?:impossible|not possible|hard|difficult) to (?:determine|say|tell|know|solve|answer|compute)\b|(?:can(?:not|['’]t| not)|could not) be (?:determined|solved|answered|computed|found|known)\b"
-    r"|\b(?:not enough|insufficient|lack of) (?:information|data)\b|\bsorry,? (?:but )?(?:I|we)\b|\b(?:has|have|is|are) no (?:unique |definite )?(?:solution|answer)|\b(?:is|are|remains) (?:unknown|not known)\b",
+    r"|\b(?:not enough|insufficient|lack of) (?:information|data)\b|\bsorry,? (?:but )?(?:I|we)\b|\b(?:has|have|is|are) no (?:unique |definite )?(?:solution|answer)|\b(?:is|are|remains) (?:unknown|not known)\b"
+    r"|\b(?:please|(?:could|can|would) you(?: please)?|you could|need you to) (?:provide|clarify|specify|share|supply|send me|give me)\b|\bneed (?:some )?more (?:information|details|data|context)\b",
     re.I,
 )
 """What takes a number back: behind it, or shortly before it, the last number of a text is not its answer."""
 _REFUSING = word_set(
-    "i i'm i’m idea unable able impossible possible hard difficult cannot can't can’t not insufficient lack no sorry sorry, unknown unknown."
+    "i i'm i’m idea unable able impossible possible hard difficult cannot can't can’t not insufficient lack no sorry sorry, unknown unknown. please you more"
 )
 """The words without which `_REFUSES` cannot match."""
 

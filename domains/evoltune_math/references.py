@@ -24,6 +24,11 @@ _NAMING = re.compile(r"(?:\b(?:is|are|was|equals)|=)[\s$\\(]*$")
 """What stands before the one value that a sentence names: `Thus the total is $45.`"""
 _CONDITIONED = re.compile(r"\b(?:but|only (?:if|when)|unless|provided|except)\b", re.I)
 """What makes the value before it hold under a condition: `There are 3 ways, but only if n is odd`."""
+_ARGUED = re.compile(
+    r"\b(?:by|use|uses|using|via) (?:[a-z]+ )?(?:induction|contradiction)\b|\bproof (?:by|that|of)\b|\bbase case\b|^starting (?:from|at|with)\b",
+    re.I,
+)
+"""What says how something is shown, and no value: `Proof by induction on n, starting from n = 1.`"""
 _LINE_LABEL = re.compile(r"(?:^|\n)[ \t]*[^\W\d_]+[ \t]*[:：][ \t]*$")
 _ANSWER_LINE = re.compile(r"\W*(?:the\s)?(?:final\s)?answer(?:\sis)?\s?:", re.I)
 _NO_VALUE = re.compile(
@@ -85,6 +90,8 @@ def stated_reference(solution: str) -> str | None:
 def is_prose(reference: str) -> bool:
     """Whether a reference is a statement in words, of which no part is marked as the answer."""
     if _NO_VALUE.match(reference) and not (ANSWERED.search(reference) or any(c.isdigit() for c in reference)):
+        return True
+    if _ARGUED.search(reference) and not ANSWERED.search(reference) and "\n" not in reference.strip():
         return True
     if reference.count(" ") < MAX_NAMING_WORDS or "\n" in reference.strip():  # several lines are a worked solution
         return False

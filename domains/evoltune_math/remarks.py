@@ -16,8 +16,9 @@ from evoltune_math.answers.reading.agreement import contradicts, is_rounding
 from evoltune_math.answers.reading.reader import read
 from evoltune_math.answers.units import known
 from evoltune_math.labels import CITED, SOURCES
-from evoltune_math.prose import FORMULA, formula_content
+from evoltune_math.prose import FORMULA, NUMBER, formula_content
 
+MAX_SUPPOSITION = 300  # characters at the end of a text in which a supposition begins
 MAX_REMARKS = 20  # roundings in a text; the rest is left as it is
 
 _CITATION = re.compile(rf",?\s\(?{CITED}\)?(?=[.,;]|\s*$|\swe\b|\sthe\b)|(?:(?<=[.!?]\s)|^){CITED},\s", re.I | re.M)
@@ -48,6 +49,20 @@ _ROUNDING = re.compile(
     re.I,
 )
 
+_CHECK = re.compile(
+    r"[.!\n]\s*\**(?:(?:to |quick |let['’]?s |let us |let me |we can )?(?:now |quickly |just |also )?(?:double[- ]?)?(?:check|verify)|checking|verification|(?:let['’]?s|let me) confirm)\b",
+    re.I,
+)
+_FOUND_WRONG = re.compile(
+    r"\b(?:not?|wrong|but|wait|however|instead|mistake|error|incorrect|actually|answer|hmm|oops|should|correction|corrected)\b|n['’]t\b|≠|\\ne|✗|❌",
+    re.I,
+)
+_SUPPOSED = re.compile(
+    r"(?:^|(?<=[.!?\n]))\s*(?:(?:but|and|now|note that|so),? )?if\b(?:[^.!?\n]|\.\d)*\b(?:were|had)\b(?:[^.!?\n]|\.\d)*\bwould\b(?:[^.!?\n]|\.\d)*[.!]?\s*$",
+    re.I,
+)
+"""A last sentence about what is not: `If the answer were 30, the total would be 60`."""
+
 
 def without_remarks(text: str) -> str:
     """`text` without the sources of its values and without the roundings in words behind exact ones."""
@@ -73,3 +88,18 @@ def _exact_only(found: re.Match[str]) -> str:
         formula, number = FORMULA.fullmatch(found["exact"]), found["rounded"].strip("\\$")
         return found[0] if same else f"${formula_content(formula) if formula else found['exact']} \\approx {number}$"
     return found["exact"] + unit
+
+
+def check(text: str) -> int | None:
+    """Where a check begins that finds nothing wrong with the number before it: `x = 9. Check: 2(9) + 1 = 19.`"""
+    found = _CHECK.search(text) if "heck" in text or "erif" in text or "onfirm" in text else None
+    if found is None or not NUMBER.search(text, 0, found.start()) or _FOUND_WRONG.search(text, found.start()):
+        return None
+    return found.start() + 1
+
+
+def supposition(text: str) -> int | None:
+    """Where a last sentence begins that is about what is not."""
+    start = max(0, len(text) - MAX_SUPPOSITION)
+    found = _SUPPOSED.search(text, start) if "would" in text[start:] else None
+    return found.start() if found else None

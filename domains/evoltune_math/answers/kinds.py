@@ -29,6 +29,7 @@ class Value:
 @dataclass(frozen=True)
 class Text:
     words: str
+    subject: str = ""  # of the sentence that says it: `area` of `The area is doubled`
 
 
 @dataclass(frozen=True)

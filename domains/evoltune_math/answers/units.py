@@ -19,6 +19,7 @@ time: s sec secs second seconds=1; min mins minute minutes=60; h hr hrs hour hou
 month: month months mo=1; year years yr yrs=12; decade decades=120; century centuries=1200
 volume: L l liter liters litre litres=1; mL ml milliliter milliliters millilitre millilitres=1/1000; gal gallon gallons=473176473/125000000;
  quart quarts qt=473176473/500000000; pint pints pt=473176473/1000000000; cup cups=473176473/2000000000
+area: ha hectare hectares=1; acre acres=316160658/781250000
 money: dollar dollars usd bucks buck=1; cent cents=1/100
 euro: euro euros eur=1
 sterling: gbp quid=1; pence penny=1/100
@@ -59,7 +60,7 @@ def _read_table() -> dict[str, tuple[str, Fraction]]:
 
 UNITS = _read_table()  # unit -> (dimension, factor to the dimension's base unit)
 _DERIVED: dict[str, tuple[dict[str, int], Fraction]] = {
-    "volume": ({"length": 3}, Fraction(1, 1000)), "force": ({"mass": 1, "length": 1, "time": -2}, Fraction(1)),
+    "volume": ({"length": 3}, Fraction(1, 1000)), "area": ({"length": 2}, Fraction(10000)), "force": ({"mass": 1, "length": 1, "time": -2}, Fraction(1)),
     "energy": ({"mass": 1, "length": 2, "time": -2}, Fraction(1)), "power": ({"mass": 1, "length": 2, "time": -3}, Fraction(1)),
     "pressure": ({"mass": 1, "length": -1, "time": -2}, Fraction(1)), "frequency": ({"time": -1}, Fraction(1)),
 }  # fmt: skip

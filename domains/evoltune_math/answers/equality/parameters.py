@@ -19,6 +19,7 @@ from evoltune_math.answers.policy import DEFAULT
 _ADDED = frozenset(["C", "c", "K", "k", "c_1", "C_1", "C_0", "const"])
 _ARBITRARY = re.compile(r"[cCkKABDE]|[cCkKA]_\d")
 _MARKED = re.compile(r"C|[cC]_\d")
+_NUMBERED = re.compile(r"[cC]_\d")
 """Letters that mark a constant as arbitrary wherever they stand. Another letter is one if the other answer marks it so:
 `C e^x` = `A e^x`, but `kx` is not `cx`."""
 MAX_CONSTANTS = 3
@@ -44,8 +45,13 @@ def equal_up_to_constants(expressions: Expressions, x: Node, y: Node, *, may_be_
 
 
 def _renamings(x: Node, y: Node) -> Iterator[Node]:
-    """`y` with its constants named as those of `x`, in every order; nothing if another name differs."""
+    """`y` with its constants named as those of `x`, in every order, also where both number them; nothing if another name differs."""
     names_x, names_y = symbols(x), symbols(y)
+    both = sorted(names_x & names_y)
+    if names_x == names_y and 2 <= len(constants := [n for n in both if _NUMBERED.fullmatch(n)]) <= MAX_CONSTANTS:
+        for order in permutations(map(sym, constants)):
+            yield substitute(y, dict(zip(constants, order, strict=True)))
+        return
     new, old = sorted(names_x - names_y), sorted(names_y - names_x)
     if len(new) != len(old) or not 1 <= len(new) <= MAX_CONSTANTS or not names_x & names_y:
         return

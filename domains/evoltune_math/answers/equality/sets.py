@@ -1,5 +1,6 @@
 """Rules for lists, sets, matrices and ratios, and for sets of reals."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
 
@@ -32,20 +33,33 @@ def _group_group(comparison: Comparison, a: Group, b: Group) -> bool:
     if max(len(a.items), len(b.items)) > MAX_ITEMS:
         return False
     if is_set:
-        a, b = _distinct(comparison, a), _distinct(comparison, b)
-    if is_set or kinds == {""}:
-        if comparison.policy.lists == "ordered" and not is_set:
+
+        def same_member(x: Answer, y: Answer) -> bool:
+            return _is_set(x) == _is_set(y) and comparison.same(x, y)  # `{2}` is no member of `{2}`
+
+        a, b = _distinct(same_member, a), _distinct(same_member, b)
+        return len(a.items) == len(b.items) and same_in_any_order(a.items, b.items, same_member)
+    if kinds == {""}:
+        if comparison.policy.lists == "ordered":
             return comparison.same_in_order(a.items, b.items)
         return len(a.items) == len(b.items) and same_in_any_order(a.items, b.items, comparison.same)
     return comparison.same_in_order(a.items, b.items)
 
 
 def _says_otherwise(a: Group, b: Group) -> bool:
-    """`x < 3 or y > 5` beside `x < 3, y > 5`: conditions on several names hold together, or one of them does."""
+    """`x < 3 or y > 5` beside `x < 3, y > 5`: conditions on several names hold together, or one of them does.
+    So do options: `A or C` is not `A, C`."""
     if (a.word == "or") == (b.word == "or"):
         return False
+    if all(_is_option(i) for i in (*a.items, *b.items)):
+        return True
     names = {i.variable if isinstance(i, Region) else i.name for i in a.items if isinstance(i, Region | Named)}
     return len(names) > 1
+
+
+def _is_option(answer: Answer) -> bool:
+    is_letter = isinstance(answer, Value) and answer.node.op == "sym" and str(answer.node.value) in "ABCDEFGHIJ"
+    return is_letter or (isinstance(answer, Choice) and answer.body is None)
 
 
 def _without_outer_list(group: Group) -> Group:
@@ -55,10 +69,14 @@ def _without_outer_list(group: Group) -> Group:
     return group
 
 
-def _distinct(comparison: Comparison, group: Group) -> Group:
+def _is_set(answer: Answer) -> bool:
+    return isinstance(answer, Group) and answer.brackets == "{}"
+
+
+def _distinct(same: Callable[[Answer, Answer], bool], group: Group) -> Group:
     found: list[Answer] = []
     for item in group.items:
-        if not any(comparison.same(item, other) for other in found):
+        if not any(same(item, other) for other in found):
             found.append(item)
     return replace(group, items=tuple(found))
 
@@ -69,7 +87,7 @@ def _any_group(comparison: Comparison, a: Answer, b: Group) -> bool:
     if isinstance(a, Value):
         letters = str(a.node.value) if a.node.op == "sym" else ""
         are_names = all(isinstance(i, (Value, Choice)) for i in items)
-        if are_names and len(letters) == len(items) > 1 and letters.isupper():
+        if are_names and b.word != "or" and len(letters) == len(items) > 1 and letters.isupper():
             return same_in_any_order(items, [Value(sym(c)) for c in letters], comparison.same)
         if b.word == "or" and items and all(comparison.same(items[0], i) for i in items[1:]):
             return any(comparison.same(i, a) for i in items)

@@ -41,7 +41,9 @@ def _named_named(comparison: Comparison, a: Named, b: Named) -> bool:
     ops = {a.name.op, b.name.op}
     if comparison.policy.variables == "ignore" and ops == {"sym"}:
         return comparison.same(a.value, b.value)
-    is_function = ops == {"sym", "fn"} and "y" in (a.name.value, b.name.value)  # `y = 2x` is `f(x) = 2x`
+    names = {str(a.name.value), str(b.name.value)}
+    is_one_letter = len({name.removeprefix("?") for name in names}) == 1
+    is_function = ops == {"sym", "fn"} and ("y" in names or is_one_letter)  # `y = 2x` and `f = 2x` are `f(x) = 2x`
     if is_function and comparison.same(a.value, b.value):
         return True
     left, right = _equation(a), _equation(b)

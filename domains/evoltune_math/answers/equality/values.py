@@ -8,6 +8,7 @@ from evoltune_math.answers.equality.parameters import equal_up_to_constants
 from evoltune_math.answers.kinds import Answer, Choice, Text, Value
 from evoltune_math.answers.nodes import EULER, IMAGINARY, INF, NEG_INF, Node, has, mul, num, substitute, symbols, walk
 from evoltune_math.answers.reading.cleanup import without_spaces
+from evoltune_math.answers.reading.spoken import are_different
 from evoltune_math.answers.vocabulary import number_in_words, word_set
 
 _MARKUP = re.compile(
@@ -111,6 +112,13 @@ def _same_option(x: Node, y: Node) -> bool:
 
 
 def _text_text(comparison: Comparison, a: Text, b: Text) -> bool:
+    if are_different(a.subject, b.subject):
+        return False
+    if a.words.startswith("ordinal ") and b.words.startswith("ordinal "):  # `15th` is the `15th day`
+        (_, place, *noun), (_, other, *more) = a.words.split(), b.words.split()
+        names = noun or more
+        is_left_out = len(noun + more) == 1 and _KINDS_OF_NUMBER.isdisjoint(names)
+        return place == other and (noun == more or is_left_out)
     return a.words == b.words == "..." or same_words(a.words, b.words, comparison.policy.text)
 
 

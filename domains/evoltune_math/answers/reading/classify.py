@@ -248,6 +248,8 @@ def _relation(signs: tuple[str, ...], members: tuple[Node, ...]) -> Answer:
     if implied:  # only what follows counts
         at = implied[-1] + 1
         return _relation(signs[at:], members[at:]) if at + 1 < len(members) else classify(last)
+    if signs == ("maps",) and first.op == "sym":  # `x \\mapsto x^2`
+        return Named(Node("fn", (first,), "?f"), classify(last))
     if "~" in signs:
         return _approximation(signs, members)
     is_congruence = signs == ("mod",) and second.op in ("pmod", "mod")
@@ -295,7 +297,7 @@ def _equation(members: tuple[Node, ...]) -> Answer:
     """
     if any(m.op == "unit" for m in members):
         members = tuple(map(_with_letter_as_unit, members))
-    first, last = members[0], members[-1]
+    first, second, last = members[0], members[1], members[-1]
     known = symbols(first)
     lists_numbers = (
         known and len(members) > 2 and all(known_rational(m) is not None and not m.args for m in members[1:])
@@ -308,6 +310,8 @@ def _equation(members: tuple[Node, ...]) -> Answer:
         each = tuple(Named(members[at], classify(last)) for at in in_order(members[:-1]))
         return Either(Group(each, ""), Named(first, classify(last)))  # `x = y = 0`
     is_integral = first.op == "bigop" and first.value not in ("sum", "prod") and not symbols(last)
+    if first.op == "mul" and all(n.op == "text" for n in first.args):  # `first term = 5`
+        return Named(Node("text", (), " ".join(str(n.value) for n in first.args)), _result(members))
     if is_integral or (is_name(first) and not (first.op == "sym" and symbols(last) & known)):
         return _named(first, _result(members))
     if first.op == "div" and all(n.op == "sym" for n in first.args) and not symbols(last):
@@ -315,7 +319,8 @@ def _equation(members: tuple[Node, ...]) -> Answer:
     if has(last, "matrix") and _is_matrix_name(first):
         return _named(first, classify(last))
     if first.op == "ratio" or (len(members) > 2 and not symbols(last)):
-        return _result(members)
+        is_solved = len(known) == 1 and _is_multiple(first) and not _is_inserted(first, second)
+        return Relation(("=",), (first, last)) if is_solved else _result(members)
     if len(members) > 2 and not known:
         return classify(last)
     if len(members) == 2 and not known:
@@ -325,6 +330,24 @@ def _equation(members: tuple[Node, ...]) -> Answer:
         if not symbols(last) and not is_unknown and not has(first, "text"):
             return _result(members)
     return Relation(("=",) * (len(members) - 1), members)
+
+
+def _is_multiple(node: Node) -> bool:
+    """`2x`, `x/2`, `x + 3`: of what they equal, the letter's value is still to be found."""
+    rest = [a for a in node.args if a.op != "sym"]
+    return (
+        node.op in ("mul", "div", "add")
+        and len(rest) < len(node.args)
+        and all(a.op in ("num", "dec", "neg") for a in rest)
+    )
+
+
+def _is_inserted(formula: Node, computed: Node) -> bool:
+    """Whether the second is the first with a number for its letter: `4s = 4 \\cdot 5`."""
+    if formula.op == "sym":
+        return not symbols(computed)
+    is_alike = formula.op == computed.op and formula.value == computed.value and len(formula.args) == len(computed.args)
+    return is_alike and all(map(_is_inserted, formula.args, computed.args))
 
 
 def _with_letter_as_unit(node: Node) -> Node:

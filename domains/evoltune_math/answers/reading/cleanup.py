@@ -29,6 +29,10 @@ _MODULE = re.compile(
 )
 """The module before a name of Python: `math.sqrt(2)`."""
 _TAB = re.compile(r"\t(?=(?:ext|imes|frac|heta|an)\b)")
+_NOT_EQUAL = re.compile(r"\\not\s?=")
+_ROW_SKIP = re.compile(r"\\\\\[-?[\d.]+\s?(?:pt|em|ex|mm|cm|in|mu)\]")
+"""The space between two rows: `\\\\[2pt]`."""
+_SPACE_BEFORE_PERCENT = re.compile(r"(?<=\d)(?:\\[,;:!]\s?|~)(?=\\?%)")
 _DOUBLED = re.compile(r"\\\\(?=[A-Za-z]{2,}|[\[\](){},;!])")
 _ENTITY = re.compile(r"&(?:[A-Za-z]{2,8}\d?|[a-z]{4}\d\d|#\d{1,5});")
 _TAG = re.compile(r"<(/?)(sup|sub|b|i|u|p|em|br|strong|span|div|code|var|mark)(?:\s[^<>]*)?/?>")
@@ -91,6 +95,12 @@ def repair_escapes(text: str) -> str:
         text = text.translate(_BROKEN_ESCAPES)
     if "\t" in text:
         text = _TAB.sub(r"\\t", text)
+    if "\\not" in text:
+        text = _NOT_EQUAL.sub(r"\\ne ", text)
+    if "\\\\[" in text:
+        text = _ROW_SKIP.sub(r"\\\\", text)
+    if "%" in text:
+        text = _SPACE_BEFORE_PERCENT.sub("", text)
     if "\\left" in text and "begin" in text:
         text = _SYSTEM_BRACE.sub("", text)
     if "dots" in text:

@@ -22,7 +22,17 @@ _PARAMETER = re.compile(r"\(\s?([a-z])\s?\\in\s?\\math(?:bb|bf|rm)\s?\{?\s?([ZNR
 _NAMED_LINE = re.compile(r"l\s?:\s?(?=[^:]*=[^:]*$)(?=[^a-z]*[xy])")
 """The name of `l: x - 2y = 1`."""
 _FACTORIAL = re.compile(r"(?<![\w\\{])factorial\(")
-_RATIONAL = re.compile(r"(?<![\w\\])Rational\(\s?(-?\d+),\s?(\d+)\s?\)")
+_RATIONAL = re.compile(r"(?<![\w\\])(?:Rational|Fraction)\(\s?(-?\d+),\s?(\d+)\s?\)")
+_ENDS = r"([^(),]*(?:\([^()]*\)[^(),]*)*)"
+_INTERVAL = re.compile(rf"(?<![\w\\])Interval(?:\.(open|Lopen|Ropen))?\({_ENDS},{_ENDS}\)")
+"""SymPy's intervals, which are closed unless they say otherwise."""
+_ROOT_OF = re.compile(r"\\root\s*\{?\s*([^\s{}\\]{1,9}?)\s*\}?\s*\\of(?![A-Za-z])")
+_LISTED = re.compile(
+    r"((?:numbers|values|terms|integers|answers|solutions|roots|lengths|digits) are:?\s)(-?\d+(?: -?\d+){1,20})(?=\W*$)"
+)
+"""Several numbers with blanks between them, which are no thousands: `The numbers are 100 200 300.`"""
+_REPEATING = re.compile(r"(-?(?:[a-z]\s?=\s?-?)?\d+),(\d*\(\d+\))")
+"""A repeating decimal with a comma: `0,(6)`."""
 _SET_IN_BRACES = re.compile(r"(\\in\s*)\{([^{}\\]*,[^{}]*)\}")
 """`k \\in {1, 2, 3}` with plain braces."""
 _EXPONENT_MARK = re.compile(r"(?<=\d)\s*\\(?:text|mathrm)\{\s*[eE]\s*\}\s*(?=[+-]?\d)")
@@ -73,8 +83,16 @@ def in_one_notation(text: str) -> str:
         text = _EXPONENT_MARK.sub("e", text)
     if "frac" in text:
         text = _with_unit_fraction(text)
-    if "actorial(" in text or "Rational(" in text:
+    if "actorial(" in text or "Rational(" in text or "Fraction(" in text:
         text = _RATIONAL.sub(r"\\frac{\1}{\2}", _FACTORIAL.sub(r"\\operatorname{factorial}(", text))
+    if " are" in text:
+        text = _LISTED.sub(lambda m: m[1] + m[2].replace(" ", ", "), text)
+    if text[-1:] == ")" and "," in text and (found := _REPEATING.fullmatch(text)):
+        text = f"{found[1]}.{found[2]}"
+    if "Interval" in text:
+        text = _INTERVAL.sub(_as_interval, text)
+    if "\\root" in text:
+        text = _ROOT_OF.sub(r"\\sqrt[\1]", text)
     if "(" in text and "/" in text:
         text = _UNITS_BELOW.sub(_each_below, text)
     if "(" in text and "{" in text:
@@ -136,6 +154,13 @@ def _as_function(found: re.Match[str]) -> str:
     """`\\text{floor}(x)` as a call; other words before a bracket are words."""
     name = found[1]
     return f"\\operatorname{{{name}}}" if name in FUNCTIONS or name in _OTHER_FUNCTIONS else found[0]
+
+
+def _as_interval(found: re.Match[str]) -> str:
+    """`Interval.Ropen(0, 1)` as `[0, 1)`."""
+    left = "(" if found[1] in ("open", "Lopen") else "["
+    right = ")" if found[1] in ("open", "Ropen") else "]"
+    return f"{left}{found[2]},{found[3]}{right}"
 
 
 def _with_statistic(text: str) -> str:

@@ -21,7 +21,7 @@ from evoltune_math.answers.reading.languages import in_english
 from evoltune_math.answers.reading.notation import in_one_notation, with_multiplicity
 from evoltune_math.answers.reading.phrases import changes_meaning, in_signs, words_of
 from evoltune_math.answers.reading.special_forms import special_form
-from evoltune_math.answers.reading.spoken import bound, predicate
+from evoltune_math.answers.reading.spoken import bound, predicate, subject
 from evoltune_math.answers.syntax.grammar import END, Token, Unreadable
 from evoltune_math.answers.syntax.lexer import tokenize
 from evoltune_math.answers.syntax.parser import parse_tokens
@@ -73,7 +73,7 @@ def _read(text: str, lists: bool) -> Answer:
         amount = text[code.end() :]
         unit = CURRENCY_CODES[code[1]]
         return _in_currency(_read_number_or_more(_without_lakhs(amount) if unit == "rupee" else amount, lists), unit)
-    if "\\rupee" in text or "upees" in text:
+    if "\\rupee" in text or "upees" in text or (",0" in text and _LAKHS.fullmatch(text)):
         text = _without_lakhs(text)
     answer = _read_number_or_more(text, lists)
     if "$" not in text and not _CURRENCY.search(text):
@@ -118,6 +118,7 @@ def _read_number_or_more(text: str, lists: bool) -> Answer:
         special = special_form(text, read) or cases_in_words(text, read)
         if special is None and (said := predicate(text)):
             special = read(said)
+            special = replace(special, subject=subject(text)) if isinstance(special, Text) else special
         if special is not None:
             return special
         english = in_english(text)

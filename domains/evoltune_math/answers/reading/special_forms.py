@@ -36,7 +36,7 @@ _NO_BODY = ("(", "^", "_", "[", ",", "+", "-", "=", "/", "\\cup", "\\cap", "\\in
 _BASED = re.compile(r"(?:\\(?:text|mathrm)\{)?([0-9A-Fa-f]+)\}?_\{?(?:\\text\{)?(\d\d?|two|eight|sixteen|ten)\}?\}?")
 _PREFIXED = re.compile(r"0x([0-9A-Fa-f]+)|0b([01]+)")
 _ORDINAL = re.compile(
-    r"(?:the\s+)?(\d+)\s*(?:\^?\s*\{?\s*(?:\\(?:text|mathrm|textrm)\s?\{)?)?\s*(?:st|nd|rd|th)\s*\}*(?:\s+([a-z]+))?",
+    r"(?:the\s+)?(\d+)\s*(?:\^?\s*\{?\s*(?:\\(?:text|mathrm|textrm)\s?\{)?)?\s*(?:st|nd|rd|th)\s*\}*(?:\s+((?:[a-z]+\s+)?from\s+the\s+[a-z]+|[a-z]+))?",
     re.I,
 )
 _ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
@@ -64,7 +64,13 @@ _OPERATION = re.compile(
     r"(?:the\s+)?(sum|product|quotient|difference)\s+(?:of|between)\s+(\d[\d,]*(?:\.\d+)?)\s+and\s+(\d[\d,]*(?:\.\d+)?)",
     re.I,
 )
-_OPERATORS = {"sum": "+", "product": "*", "quotient": "/"}
+_COMPUTATION = re.compile(
+    r"(\d[\d.,]*) (plus|minus|times|divided by) (\d[\d.,]*) (?:is|makes?|gives?|equals) (\d[\d.,]*(?: [a-z]+)?)", re.I
+)
+"""`9 plus 8 is 17`."""
+_OPERATORS = {"sum": "+", "product": "*", "quotient": "/", "plus": "+", "minus": "-", "times": "*", "divided by": "/"}
+_A_PERCENTAGE = re.compile(r"an?\s+(\d+(?:\.\d+)?\s?\\?%\s+[a-z]+)", re.I)
+"""`a 20% discount`."""
 _KIND = re.compile(r"(?:an?\s+)?(\d+(?:\.\d+)?)-([a-z]+)(?:\s+[a-z]+){1,3}", re.I)
 """`a 5-gallon tank`, `a 12-foot ladder`"""
 _PERCENT = re.compile(r"\s?(?:\\?%|per\s?cent)$", re.I)
@@ -87,7 +93,9 @@ _DAY, _YEAR = r"(?P<day>\d\d?)(?:st|nd|rd|th)?", r"(?:,?\s+(?P<year>\d{4}))?"
 _DATES = (re.compile(rf"{_MONTH}\s+{_DAY}{_YEAR}", re.I), re.compile(rf"{_DAY}\s+(?:of\s+)?{_MONTH}{_YEAR}", re.I))
 _ISO_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
 _REMAINDER = re.compile(r"(-?\d+)\s*,?\s*(?:with\s+)?(?:a\s+)?(?:remainder(?:\s+of)?|rem\.?|R|r)\s*(\d+)")
-_PART = re.compile(r"(?<!\S)(?:\(?([a-h]|i{1,3}|iv|[1-6])\)|(?:part|question|problem)\s([A-Fa-f]|[1-6])[.:])\s+", re.I)
+_PART = re.compile(
+    r"(?<!\S)(?:\(?([a-h]|i{1,3}|iv|[1-6])\)|(?:part|question|problem)\s\(?([A-Fa-f]|[1-6])\)?[.:])\s+", re.I
+)
 _PART_NAMES = (list("abcdefgh"), ["i", "ii", "iii", "iv"], list("123456"))
 _POINT = re.compile(r"[A-Z]'?\s*(\((?!\s*\\\{)[^()]*,[^()]*\))")
 _ROWS = re.compile(r"\[\s*(-?[\d./]+(?:[ ,]+-?[\d./]+)*(?:\s*;\s*-?[\d./]+(?:[ ,]+-?[\d./]+)*)+)\s*\]")
@@ -271,6 +279,10 @@ def _in_plain(text: str) -> str | None:
     if " and " in text and (found := _OPERATION.fullmatch(text)):
         name, a, b = found[1].lower(), found[2], found[3]
         return f"|{a} - {b}|" if name == "difference" else f"({a}) {_OPERATORS[name]} ({b})"
+    if text[:1] in "aA" and (found := _A_PERCENTAGE.fullmatch(text)):
+        return found[1]
+    if text[:1].isdigit() and (found := _COMPUTATION.fullmatch(text)):
+        return f"{found[1]} {_OPERATORS[found[2].lower()]} {found[3]} = {found[4]}"
     found = _KIND.fullmatch(text) if "-" in text and text[-1].isalpha() else None
     return f"{found[1]} {found[2]}" if found and known(found[2]) else None
 

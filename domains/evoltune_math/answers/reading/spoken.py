@@ -10,15 +10,20 @@ from collections.abc import Callable
 from evoltune_math.answers.algebra.intervals import region_of
 from evoltune_math.answers.kinds import Answer, Region, Value
 from evoltune_math.answers.nodes import Node, rel, sym, symbols
-from evoltune_math.answers.vocabulary import number_in_words
+from evoltune_math.answers.vocabulary import number_in_words, word_set
 
 MAX_SENTENCE = 160
 _STATEMENT = re.compile(
-    r"(?:(?:so|thus|hence|therefore|then)\b,?\s+)?(?:the|it|there|this|that|these|those|they|[b-hj-z](?=\s+is\b))\b(?:\s+(?:[a-z'-]+|\d+(?:st|nd|rd|th))){0,9}?\s+?"
-    r"(?:is|are|was|were|(?:will|would|must) be)\s+(?:(?:facing|heading|pointing|called)\s+)?(?:(?:therefore|thus|hence|then|indeed|exactly|only|also)\s+)?([a-z][a-z '-]*?)[.!\s]*",
+    r"(?:(?:so|thus|hence|therefore|then)\b,?\s+)?(?P<subject>(?:the|it|there|this|that|these|those|they|[a-hj-z](?=\s+is\b))\b(?:\s+(?:[a-z'-]+|\d+(?:st|nd|rd|th))){0,9}?)\s+?"
+    r"(?:is|are|was|were|(?:will|would|must) be)\s+(?:(?:facing|heading|pointing|called)\s+)?(?:(?:therefore|thus|hence|then|indeed|exactly|only|also)\s+)?(?P<said>[a-z][a-z '-]*?)[.!\s]*",
     re.I,
 )
 """A sentence of words whose subject is no name, and what it says of it."""
+_GENERAL = word_set(
+    "the it there this that these those they a an of in on at for and or its his her their our your given following final correct above new "
+    "resulting original answer answers result statement claim conclusion option choice value object thing figure shape"
+)
+"""Words of a subject that do not tell it from another."""
 _AT_A_TIME = re.compile(r"[A-Za-z][A-Za-z ,'-]*\s+at\s+(\d{1,2}:\d\d(?:\s?[ap]\.?\s?m\b\.?)?)[.!\s]*", re.I)
 _IN_TEXT = re.compile(r"\\(?:text|mathrm|textbf)\{\s*([^{}]*?)\s*\}\.?")
 _CLOCK = re.compile(
@@ -44,12 +49,30 @@ _UPWARDS = ("more", "greater", "higher", "above")
 
 def predicate(text: str) -> str | None:
     """What a sentence says of its subject, or the time at which something happens; None for any other text."""
+    if (found := _statement(text)) is not None:
+        return found["said"]
+    found = _AT_A_TIME.fullmatch(text) if len(text) <= MAX_SENTENCE else None
+    return found[1] if found else None
+
+
+def subject(text: str) -> str:
+    """The words that say what a sentence is about: `perimeter` of `The perimeter is doubled`; "" for a pronoun and for other texts."""
+    found = _statement(text)
+    words = found["subject"].lower().split() if found else []
+    return " ".join(word.removesuffix("s") for word in words if word not in _GENERAL or words == ["a"])
+
+
+def are_different(subject: str, other: str) -> bool:
+    """Whether two subjects share no word. A letter may stand for anything that has a name of words."""
+    x, y = set(subject.split()), set(other.split())
+    return bool(x and y) and x.isdisjoint(y) and (min(map(len, x)) > 1) == (min(map(len, y)) > 1)
+
+
+def _statement(text: str) -> re.Match[str] | None:
     if len(text) > MAX_SENTENCE:
         return None
-    if (inside := _IN_TEXT.fullmatch(text)) is not None:
-        text = inside[1]
-    found = _STATEMENT.fullmatch(text) or _AT_A_TIME.fullmatch(text)
-    return found[1] if found else None
+    inside = _IN_TEXT.fullmatch(text)
+    return _STATEMENT.fullmatch(inside[1] if inside else text)
 
 
 def clock(text: str) -> str | None:
@@ -75,6 +98,12 @@ def bound(text: str, read: Callable[[str], Answer]) -> Region | None:
         low, high = read(found[2]), read(found[3])
         sign = "<=" if found[4] else "<"
         return _limited(f"{sign} {sign}", found[1] or "", low, sym(found[1] or "x"), high)
+    first, joint, second = text.partition(" and ")
+    if joint and (low := _BOUND.fullmatch(first)) and (high := _BOUND.fullmatch(second)) and not high[1]:
+        name, signs = low[1] or "x", [_SIGNS[" ".join(b[2].lower().split())] for b in (low, high)]
+        if signs[0][0] == ">" and signs[1][0] == "<":  # `at least 4 and less than 9`
+            ends = f"{signs[0].replace('>', '<')} {signs[1]}"
+            return _limited(ends, low[1] or "", read(low[3]), sym(name), read(high[3]))
     found = _BOUND.fullmatch(text)
     if found:
         sign, end, name = _SIGNS[" ".join(found[2].lower().split())], found[3], found[1] or ""
