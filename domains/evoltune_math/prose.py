@@ -16,6 +16,8 @@ from evoltune_math.answers.vocabulary import CONSTANTS, FUNCTIONS, GREEK, MODIFI
 
 ALL_REALS = re.compile(r"(?:x\s+is\s+)?(?:the\s+set\s+of\s+)?(?:all|every|any)\s+real", re.I)
 _PRONOUN = re.compile(r"(?:(?:so|thus|then|hence|therefore),? )?(?:he|she|they|we|you|there)\s", re.I)
+_SOMEONE = re.compile(r"[A-Z][a-z]+ [a-z]{2,}s (?=[\\$\d(])")
+"""`Maria pays 3 × 4 = 12.`"""
 _SIGNS = re.compile(r"[=<>+*/^]")
 _TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|textbf|operatorname|mbox|begin|end|textrm)\*?\s*\{[^{}]*\}")
 _MATHEMATICAL_WORDS = frozenset(
@@ -53,7 +55,7 @@ _IS_SIDE = re.compile(r"\s?(?:[=≈+*/·×-]|<<|\\)")
 _ONLY_NAMED = re.compile(r"\$\s?[A-Za-z]\s?\$\s+(?:is|must be)\s[^$]*\d[^$]*")
 """A letter of which the rest of the text says something: `$n$ is at most 9`."""
 _MODIFIER = re.compile(
-    r"(?:,\s(?:which(?!\s(?:means|makes|gives|leaves|rounds|translates|equals|comes|amounts|totals|results|brings|(?:[a-z]+\s)?(?:sells?|sold))\b)|who|whose|where|one\s(?:at|is|for)|(?:attained|achieved|reached)\s(?:at|when|for))|(?<=more)\sto|\sat\s(?=\$?[a-z]\$?\s?=)|\swith\s(?=\d+\s(?:[a-z]+\s)?(?:left|remaining))|(?<!\bso)(?<!thus)(?<!hence)(?<!and)(?<!then)(?<!that)(?<!,)\s(?:after|before|when|while))\b[^.!?\n]*[.!]?\s*$"
+    r"(?:,\s(?:which(?!\s(?:(?:is|was)\s(?:impossible|absurd|not|false|wrong|too|a\scontradiction)|contradicts|cannot|can['’]t|fails|means|makes|gives|leaves|rounds|translates|equals|comes|amounts|totals|results|brings|(?:[a-z]+\s)?(?:sells?|sold))\b)|who|whose|where|one\s(?:at|is|for)|(?:attained|achieved|reached)\s(?:at|when|for))|(?<=more)\sto|\sat\s(?=\$?[a-z]\$?\s?=)|\swith\s(?=\d+\s(?:[a-z]+\s)?(?:left|remaining))|(?<!\bso)(?<!thus)(?<!hence)(?<!and)(?<!then)(?<!that)(?<!,)\s(?:after|before|when|while))\b[^.!?\n]*[.!]?\s*$"
 )
 """The end of a sentence that only says more about what stands before it: `6 days to finish the book, which has 240 pages`."""
 _MODIFYING = (
@@ -123,7 +125,7 @@ def is_sentence(text: str) -> bool:
     words = non_math_words(text)
     if len(words) > 3 and not re.match("(?:all|every|any) real", text, re.I):
         return True
-    if _PRONOUN.match(text) and any(c.isdigit() for c in text):
+    if (_PRONOUN.match(text) or ("=" in text and _SOMEONE.match(text))) and any(c.isdigit() for c in text):
         return True
     if not words and "\\" in text:  # a formula that cannot be read is none of its numbers
         return False

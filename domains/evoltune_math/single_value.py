@@ -107,6 +107,11 @@ _KNOWN_PLACES = (
         r"# [^;@]*(?:[,(] where|\b(?:since|because|whose|given that|due to|attained|achieved|reached|occurring|which occurs|which happens|as(?! (?:many|much|well|old|long|far|often|few|little|large|big|tall|fast|high|heavy) ))) (?:(?!so |thus |hence |therefore )[^@;])*@",
     ),
     ("when|after|before|once", rf"# {_PLAIN}{{0,4}},? ?(?:when|after|before|once) (?:{_PLAIN}|[=<>+*/-] |#  )*@"),
+    # is reached at t = 5 and equals #
+    (
+        "attained|achieved|reached|occurs",
+        rf"\b(?:attained|achieved|reached|occurs) (?:at|when|for) (?:{_PLAIN}|= )*@ ,? ?and (?:{_PLAIN}){{0,3}}?{_BE} #",
+    ),
     ("who|whose|where", r", (?:who|whose|where) [^,;@]*@ [^,;@]*,"),
     ("which", rf"# [^;@]*, which {_PLAIN}*@ {_W}?(?:more|fewer|less|times|larger|smaller|higher|lower) "),
     ("which", rf"# [^;@]*, which {_NOT_A_CONCLUSION}[^,;@]*@"),

@@ -48,10 +48,12 @@ def _group_group(comparison: Comparison, a: Group, b: Group) -> bool:
 
 def _says_otherwise(a: Group, b: Group) -> bool:
     """`x < 3 or y > 5` beside `x < 3, y > 5`: conditions on several names hold together, or one of them does.
-    So do options: `A or C` is not `A, C`."""
+    So do options and letters of statements: `A or C` is not `A, C`, `p or q` not `p and q`."""
     if (a.word == "or") == (b.word == "or"):
         return False
-    if all(_is_option(i) for i in (*a.items, *b.items)):
+    if all(_is_option(i) for i in (*a.items, *b.items)) or (
+        {a.word, b.word} == {"and", "or"} and all(_is_statement(i) for i in (*a.items, *b.items))
+    ):
         return True
     names = {i.variable if isinstance(i, Region) else i.name for i in a.items if isinstance(i, Region | Named)}
     return len(names) > 1
@@ -60,6 +62,12 @@ def _says_otherwise(a: Group, b: Group) -> bool:
 def _is_option(answer: Answer) -> bool:
     is_letter = isinstance(answer, Value) and answer.node.op == "sym" and str(answer.node.value) in "ABCDEFGHIJ"
     return is_letter or (isinstance(answer, Choice) and answer.body is None)
+
+
+def _is_statement(answer: Answer) -> bool:
+    """A letter, also denied: `\\neg p`."""
+    node = answer.node if isinstance(answer, Value) else None
+    return node is not None and (node.op == "sym" or (node.op == "fn" and node.value == "?neg"))
 
 
 def _without_outer_list(group: Group) -> Group:

@@ -35,6 +35,7 @@ _ENDING_COMMANDS = word_set("rfloor rceil rangle rvert rVert \\ cr choose over l
 _WHOLE_WORDS = frozenset([*CONSTANTS, *FUNCTIONS, *GREEK])
 DOTS = ("ldots", "dots", "cdots")
 _LETTERS = {"e": EULER, "i": IMAGINARY}
+_WORDS = {"and": "and", "or": "or", "wedge": "and", "vee": "or"}
 _SEPARATORS = {"op": (",", "\n"), "cmd": ("wedge", "vee")}
 _ENDING_SIGNS = frozenset([")", "]", "}", "\\}", "&", "\\", ",", ";", "\n"])
 
@@ -82,7 +83,7 @@ class Parser:
                 groups.append([])
             elif kind == "sep" or text in _SEPARATORS.get(kind, ()):
                 self.at += 1
-                word = text if text in ("and", "or") else word
+                word = _WORDS.get(text, word)
             else:
                 groups[-1].append(self.expression(0))
         full = [g for g in groups if g]
