@@ -91,10 +91,10 @@ def is_prose(reference: str) -> bool:
     """Whether a reference is a statement in words, of which no part is marked as the answer."""
     if _NO_VALUE.match(reference) and not (ANSWERED.search(reference) or any(c.isdigit() for c in reference)):
         return True
-    if _ARGUED.search(reference) and not ANSWERED.search(reference) and "\n" not in reference.strip():
-        return True
     if reference.count(" ") < MAX_NAMING_WORDS or "\n" in reference.strip():  # several lines are a worked solution
         return False
+    if _ARGUED.search(reference) and not ANSWERED.search(reference):
+        return True
     words = non_math_words(reference)
     if states_cases(reference) or canonical(reference) in STATEMENTS:
         return False

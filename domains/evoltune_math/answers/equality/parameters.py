@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import permutations
+from itertools import islice, permutations
 
 from evoltune_math.answers.algebra.evaluation import approximate
 from evoltune_math.answers.equality.expressions import Expressions
@@ -47,9 +47,10 @@ def equal_up_to_constants(expressions: Expressions, x: Node, y: Node, *, may_be_
 def _renamings(x: Node, y: Node) -> Iterator[Node]:
     """`y` with its constants named as those of `x`, in every order, also where both number them; nothing if another name differs."""
     names_x, names_y = symbols(x), symbols(y)
-    both = sorted(names_x & names_y)
-    if names_x == names_y and 2 <= len(constants := [n for n in both if _NUMBERED.fullmatch(n)]) <= MAX_CONSTANTS:
-        for order in permutations(map(sym, constants)):
+    if names_x == names_y:
+        constants = sorted(n for n in names_x if _NUMBERED.fullmatch(n))
+        orders = permutations(map(sym, constants)) if len(constants) <= MAX_CONSTANTS else iter(())
+        for order in islice(orders, 1, None):
             yield substitute(y, dict(zip(constants, order, strict=True)))
         return
     new, old = sorted(names_x - names_y), sorted(names_y - names_x)

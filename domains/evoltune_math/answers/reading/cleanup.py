@@ -95,12 +95,8 @@ def repair_escapes(text: str) -> str:
         text = text.translate(_BROKEN_ESCAPES)
     if "\t" in text:
         text = _TAB.sub(r"\\t", text)
-    if "\\not" in text:
-        text = _NOT_EQUAL.sub(r"\\ne ", text)
-    if "\\\\[" in text:
-        text = _ROW_SKIP.sub(r"\\\\", text)
-    if "%" in text:
-        text = _SPACE_BEFORE_PERCENT.sub("", text)
+    if "\\" in text:
+        text = _without_spacing(text)
     if "\\left" in text and "begin" in text:
         text = _SYSTEM_BRACE.sub("", text)
     if "dots" in text:
@@ -110,6 +106,15 @@ def repair_escapes(text: str) -> str:
     elif "\\\\begin" in text:  # here four backslashes are the end of a row
         text = text.replace("\\\\\\\\", "\x00").replace("\\\\", "\\").replace("\x00", "\\\\")
     return text
+
+
+def _without_spacing(text: str) -> str:
+    """`\\not=` as `\\ne`, rows without the space between them, `5\\,\\%` as `5\\%`."""
+    if "\\not" in text:
+        text = _NOT_EQUAL.sub(r"\\ne ", text)
+    if "\\\\[" in text:
+        text = _ROW_SKIP.sub(r"\\\\", text)
+    return _SPACE_BEFORE_PERCENT.sub("", text) if "%" in text else text
 
 
 def _without_html(text: str) -> str:

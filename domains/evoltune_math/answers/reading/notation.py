@@ -48,6 +48,10 @@ _UNIT_FRACTION = re.compile(
 _UNITS_BELOW = re.compile(
     r"((?:\d|\})(?:\s|\\[,; ]|~)*(?:\\(?:text|mathrm|rm)\s?\{\s*)?)([A-Za-z]{1,8})\s?/\s?\(\s?([A-Za-z]{1,8}(?:(?:\s|\\cdot|\\[,; ]|[*·.])+[A-Za-z]{1,8}){1,3})\s?\)"
 )
+_LONE_FUNCTION = re.compile(
+    r"(?<![\w\\{])\\?(?:(?:mathrm|operatorname|text)\s?\{\s?)?(min|max|lcm|gcd|arg|deg|dim|rank)\s?\}?\s?="
+)
+"""The name of a function that only names a value: `max = 8`."""
 _CONGRUENCE = re.compile(r"\(\s*(?:\\(?:text|mathrm)\{)?\s*mod(?:ulo)?\b\s*\}?\s*([^()]{1,20})\)")
 _FUNCTION_IN_TEXT = re.compile(r"\\(?:text|textrm|mathrm|mbox)\s?\{\s?([A-Za-z]{2,8})\s?\}(?=\s?(?:\\left\s?)?\()")
 _CALL_IN_TEXT = re.compile(
@@ -73,7 +77,7 @@ def in_one_notation(text: str) -> str:
     if "mod" in text:
         text = _CONGRUENCE.sub(r"\\pmod{\1}", text)
     if "=" in text:
-        text = _with_statistic(text)
+        text = _LONE_FUNCTION.sub(r"\\text{the \1} =", _with_statistic(text))
         if "\\\\" in text and "begin" not in text:
             lines = text.split("\\\\")
             text = ", ".join(lines) if all("=" in line for line in lines) else text

@@ -9,7 +9,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from evoltune_math.answers.syntax.grammar import END, Token
-from evoltune_math.answers.vocabulary import FUNCTIONS, MODIFIERS, word_set
+from evoltune_math.answers.vocabulary import MODIFIERS, word_set
 
 _SEPARATORS = (",", ";", "\n")
 _OPENING = ("num", "sym", "cmd")
@@ -42,10 +42,6 @@ def words_of(token: Token) -> list[str]:
 
 def in_signs(tokens: list[Token]) -> list[Token]:
     """The tokens with labels as names and with mathematical words as signs."""
-    tokens = [
-        Token("text", t.text, t.space) if t.text in FUNCTIONS and after.is_op("=") else t
-        for t, after in pairwise([*tokens, END])
-    ]  # `max = 8` names a value
     words = {w for t in tokens if t.kind in ("word", "text") for w in words_of(t)}
     if any(t.text == ":" or t.text[-1:] == ":" for t in tokens):
         tokens = _labelled(tokens)
