@@ -98,12 +98,8 @@ def bound(text: str, read: Callable[[str], Answer]) -> Region | None:
         low, high = read(found[2]), read(found[3])
         sign = "<=" if found[4] else "<"
         return _limited(f"{sign} {sign}", found[1] or "", low, sym(found[1] or "x"), high)
-    first, joint, second = text.partition(" and ")
-    if joint and (low := _BOUND.fullmatch(first)) and (high := _BOUND.fullmatch(second)) and not high[1]:
-        name, signs = low[1] or "x", [_SIGNS[" ".join(b[2].lower().split())] for b in (low, high)]
-        if signs[0][0] == ">" and signs[1][0] == "<":  # `at least 4 and less than 9`
-            ends = f"{signs[0].replace('>', '<')} {signs[1]}"
-            return _limited(ends, low[1] or "", read(low[3]), sym(name), read(high[3]))
+    if " and " in text and (both := _two_bounds(text, read)) is not None:
+        return both
     found = _BOUND.fullmatch(text)
     if found:
         sign, end, name = _SIGNS[" ".join(found[2].lower().split())], found[3], found[1] or ""
@@ -112,6 +108,19 @@ def bound(text: str, read: Callable[[str], Answer]) -> Region | None:
     else:
         return None
     return _limited(sign, name, sym(name or "x"), read(end))
+
+
+def _two_bounds(text: str, read: Callable[[str], Answer]) -> Region | None:
+    """`at least 4 and less than 9`."""
+    first, _, second = text.partition(" and ")
+    low, high = _BOUND.fullmatch(first), _BOUND.fullmatch(second)
+    if low is None or high is None or high[1]:
+        return None
+    signs = [_SIGNS[" ".join(b[2].lower().split())] for b in (low, high)]
+    if signs[0][0] != ">" or signs[1][0] != "<":
+        return None
+    ends = f"{signs[0].replace('>', '<')} {signs[1]}"
+    return _limited(ends, low[1] or "", read(low[3]), sym(low[1] or "x"), read(high[3]))
 
 
 def _limited(signs: str, name: str, *members: Answer | Node) -> Region | None:
