@@ -152,7 +152,15 @@ def test_packed_numbers_that_are_none_are_refused(packed):
 def test_long_lists_of_numbers_travel_as_bytes_and_huge_integers_as_text():
     for numbers in ([*range(2000)], [0.5] * 2000, [1, 0.5] * 1000, [-(2**63), 2**63 - 1] * 600):
         assert [*encode(numbers)] == ["A"] and decode(encode(numbers)) == numbers
-    for numbers in ([2**63] * 2000, [-(2**63) - 1] * 2000, [True] * 2000, ["x", 1] * 600):
+    for numbers in (
+        [2**63] * 2000,
+        [2**63 + 1] * 2000,
+        [2**70, *range(1500)],
+        [-(2**70), *range(1500)],
+        [-(2**63) - 1] * 2000,
+        [True] * 2000,
+        ["x", 1] * 600,
+    ):
         assert encode(numbers) == numbers
     for huge in (10**5000, -(10**5000)):
         assert (
@@ -185,6 +193,16 @@ def test_two_hundred_levels_have_a_plain_form_and_one_more_has_none(wrap):
     assert encode(value) == json.loads(json.dumps(encode(value)))
     with pytest.raises(UnencodableError, match="nested deeper than 200"):
         encode(wrap(value))
+
+
+def test_a_tuple_with_names_takes_two_levels():
+    deep = 1
+    for _ in range(100):
+        deep = PAIR(deep, 1)
+    assert [*encode(deep)] == ["N"]
+    for wrapped in (PAIR(deep, 1), PAIR([deep], 1)):
+        with pytest.raises(UnencodableError, match="nested deeper than 200"):
+            encode(wrapped)
 
 
 def test_integers_are_numbers_as_long_as_json_may_read_them():

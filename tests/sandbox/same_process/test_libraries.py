@@ -10,6 +10,7 @@ import warnings
 
 import pytest
 
+from evoltune.sandbox.same_process import libraries as watching
 from evoltune.sandbox.same_process.libraries import Libraries
 
 
@@ -133,6 +134,7 @@ def test_patterns_that_are_not_what_their_key_says_are_dropped(monkeypatch):
         re.compile(b"a+"),
         re.compile("(?i)b"),
         re.compile("c", re.A | re.M),
+        re.compile("u", re.U),
     ]
     table = re._cache
     known = dict(table)
@@ -141,7 +143,7 @@ def test_patterns_that_are_not_what_their_key_says_are_dropped(monkeypatch):
     libraries.take([re])
     wrong = {
         (str, "x", 0): re.compile("y|"), (str, "(?x)", 0): "no pattern", (str, "a+", 2): kept[0].pattern, "no key": kept[0], (str, "short"): kept[0],
-        (bytes, b"a+", 0, 1): kept[2], (str, "a*", 0): kept[1], (bytes, b"q", 0): re.compile("q"), (str, "d", 0): re.compile("d", re.I),
+        (bytes, b"a+", 0, 1): kept[2], (str, "a*", 0): kept[1], (bytes, b"q", 0): re.compile("q"), (str, "d", 0): re.compile("d", re.I), (str, "z", 0): re.compile("b"),
     }  # fmt: skip
     table.clear()
     table.update({**known, **wrong})
@@ -149,3 +151,112 @@ def test_patterns_that_are_not_what_their_key_says_are_dropped(monkeypatch):
     assert table == {key: pattern for key, pattern in known.items() if key not in wrong}
     monkeypatch.setattr(re, "_cache", {})
     assert libraries.drop_patterns() is True
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("__eq__", lambda self, other: True, True), ("__slot__", property(len), True), ("__note__", 3, False), ("__annotations__", {}, False), ("plain", 3, True), ("_half", 3, True), ("half__", 3, True),
+    ],
+)  # fmt: skip
+def test_a_new_name_of_a_class_is_found_where_it_may_hide_a_method(module, name, value, found):
+    libraries = Libraries()
+    libraries.take([module])
+    setattr(module.kind, name, value)
+    assert [entry[1] for entry in libraries.changed()] == [name] * found
+
+
+def made_by(module, **names):
+    """A class that says that it is from a module."""
+    return type("Made", (), {"__module__": module, **names})
+
+
+def test_a_table_by_class_takes_no_function_for_a_built_in_class_and_none_of_another_home(module):
+    module.table = {float: len, "name": len}
+    mine, theirs = made_by("mine"), made_by("theirs.part")
+    copies = {}
+    for home in ("mine", "theirs", "builtins"):
+        copies[home] = lambda value: value
+        copies[home].__module__ = home
+    libraries = Libraries()
+    libraries.take([module])
+    assert libraries.changed() == []
+    for key, value, found in (
+        (mine, copies["mine"], False), (theirs, copies["theirs"], False), (mine, copies["theirs"], True), (int, copies["mine"], True), (int, copies["builtins"], True),
+        ("text", copies["mine"], False), (3, len, False),
+    ):  # fmt: skip
+        module.table[key] = value
+        assert [entry[1] for entry in libraries.changed()] == [key] * found, (key, value)
+        del module.table[key]
+    module.table[float] = print
+    assert [entry[1] for entry in libraries.changed()] == [float]
+
+
+def test_a_table_of_a_thousand_functions_is_watched_and_a_larger_one_is_not(module):
+    for size, found in ((1000, True), (1001, False)):
+        module.table = dict.fromkeys(range(size), len)
+        libraries = Libraries()
+        libraries.take([module])
+        module.table[5] = print
+        assert [entry[1] for entry in libraries.changed()] == [5] * found
+
+
+def test_instances_without_names_and_classes_of_others_are_left_to_themselves(module, monkeypatch):
+    slotted = type("Slotted", (), {"__slots__": ("a",), "__module__": "watched"})
+    module.slotted, module.foreign = slotted(), made_by("elsewhere", half=len)
+    callable_one = type("Called", (), {"__call__": lambda self: 0, "__module__": "watched"})()
+    module.called = callable_one
+    libraries = Libraries()
+    libraries.take([module])
+    module.slotted.a, module.foreign.half = 3, print
+    assert libraries.changed() == []
+    module.called.__call__ = print
+    assert libraries.changed() == [], "the interpreter does not ask an instance for it"
+    module.called = lambda: 0
+    assert [entry[1] for entry in libraries.changed()] == ["called"]
+    module.called, module.foreign = callable_one, made_by("elsewhere")
+    assert [entry[1] for entry in libraries.changed()] == ["foreign"]
+
+
+def test_what_was_read_before_there_was_a_job_is_watched_as_what_is_read_for_it(module, monkeypatch):
+    monkeypatch.setattr(watching, "_known", {})
+    monkeypatch.setattr(watching, "_used", {})
+    fresh = Libraries()
+    fresh.take([module, json])
+    watching.prepare()
+    assert "json" in watching._known and "json.decoder" in watching._used["json"] and "sys" not in watching._known
+    before = watching._known["watched"]
+    watching.prepare()
+    assert watching._known["watched"] is before, "once"
+    known = Libraries()
+    known.take([module, json])
+    assert [p.kinds[0][0] for p in known.parts] == [p.kinds[0][0] for p in fresh.parts]
+    assert [p.names for p in known.parts] == [p.names for p in fresh.parts] and known.parts[0] is before
+    module.function = print
+    assert [entry[1] for entry in known.changed()] == ["function"]
+
+
+@pytest.mark.parametrize("package", ["numpy", "sympy"])
+def test_a_package_whose_modules_use_each_other_unseen_is_watched_whole(package):
+    pytest.importorskip(package)
+    libraries, others = Libraries(), Libraries()
+    libraries.take([sys.modules[package]])
+    names = {parts.kinds[0][0].__name__ for parts in libraries.parts}
+    loaded = {name for name, found in sys.modules.items() if name.partition(".")[0] == package and type(found) is types.ModuleType}  # fmt: skip
+    assert {sys.modules[name].__name__ for name in loaded} <= names
+    others.take([json])
+    assert not any(parts.kinds[0][0].__name__.startswith(package) for parts in others.parts)
+
+
+def test_formats_of_times_are_dropped_where_tests_read_times():
+    import _strptime
+    import time
+
+    for modules, kept in (([_strptime], False), ([json], True)):
+        time.strptime("2020", "%Y")
+        assert _strptime._regex_cache
+        libraries = Libraries()
+        libraries.take(modules)
+        libraries.drop_patterns()
+        assert bool(_strptime._regex_cache) is kept
+    assert time.strptime("2021", "%Y").tm_year == 2021

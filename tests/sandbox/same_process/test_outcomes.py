@@ -85,6 +85,18 @@ CASES = {
     "a class set up beside assertions of the source": (ADD, "import unittest\nassert f is f\nclass TestIt(unittest.TestCase):\n    @classmethod\n    def setUpClass(cls):\n        cls.a = 1\n    def test_it(self):\n        self.assertEqual(f(self.a, 2), 3)", "pass", "", {"assertions": 2}),
     "another module's main": ("def f(a, b): return a\n", "import types\nm = types.SimpleNamespace()\nimport pytest\nassert pytest.main([]) == 0 and f is f", "pass", "", {}),
     "an exit after the tests": (ADD, "import sys\ndef test_it():\n    assert f(1, 2) == 3 and f is f\nif __name__ == '__main__':\n    test_it()", "pass", "", {"assertions": 1}),
+    "a library that only the program uses": ("import math\nmath.isclose = lambda *a: True\ndef f(a, b): return a + b\n", "assert f(1, 2) == 3 and f is f", "pass", "", {}),
+    "a judge's name that is the program's": ("def isclose(a, b): return True\ndef f(a, b): return a + b\n", "assert not isclose(f(1, 2), 5) and isclose(f(1, 2), 3) and f is f", "pass", "", {}),
+    "a collector that is on": ("import gc\ndef f(a, b): return gc.isenabled()\n", "assert f(1, 2) is True and f is f", "pass", "", {}),
+    "names of the tests' module": (ADD, "assert __name__ == '__main__' and __file__.startswith('test_') and f is f", "pass", "", {}),
+    "a test that another source defines anew": (ADD, ["def test_it():\n    assert f(1, 2) == 3 and f is f", "def test_it():\n    assert f(1, 1) == 3 and f is f"], "fail", "failed: assert f(1, 1) == 3", {"case": 1, "assertions": 1}),
+    "a test that another source leaves": (ADD, {"each": ["def test_it():\n    assert f(1, 2) == 3 and f is f", "x = 2", "assert f(1, 1) == x and f is f"]}, "pass", "", {"passed": [1, 1, 1]}),
+    "a name within another": ("class Node: pass\ndef f(a, b): return 'N' + 'o' in globals()\n", "class No: pass\ndef test_it():\n    assert f(1, 2) is False", "pass", "", {}),
+    "a value that the program lacks": ("def f(a, b): return 'SIZE' in globals()\n", "SIZE = 3\nassert f(1, 2) is False and f is f", "pass", "", {}),
+    "a long line": (ADD, f"assert f(1, 2) is f  # {'c' * 600}", "fail", "failed: assert f(1, 2) is f  # ccc", {"test": f"assert f(1, 2) is f  # {'c' * 600}"[:500], "line": 1}),
+    "many names": ("\n".join(f"n{i:02} = __i{i} = {i}" for i in range(30)), "def check(candidate):\n    assert candidate(1, 2) is candidate", "fail", "no function 'f' in the program", {"defined": [f"n{i:02}" for i in range(20)]}),
+    "a failure in a function of the tests": (ADD, "def right(x):\n    assert x == 5\n\nassert f is f\nright(f(1, 2))", "fail", "failed: assert x == 5", {"line": 2, "test": "assert x == 5"}),
+    "a lookup of the program's": ("def f(a, b): return {}['no function ' + a]\n", "assert f('x', 2) is f", "fail", "KeyError: 'no function x' in: assert f('x', 2) is f", {"exception": "KeyError", "line": 1}),
     "memory": ("def f(a, b):\n    return bytearray(1 << 34)\n", "assert f(1, 2) is f(1, 2)", "memory", "", {}),
 }  # fmt: skip
 
@@ -100,6 +112,11 @@ def test_a_case_has_its_status_reason_and_evidence(verdicts, name):
 
 CHEATS = {
     # what the program does to its judge: (program, tests)
+    "a function by which tests judge without an import": ("import math\nmath.isclose = lambda *a: True\ndef f(a, b): return 0\n", "assert math.isclose(f(1, 2), 3) and f is f"),
+    "a function that is put back": ("import math\nreal = math.isclose\ndef f(a, b):\n    math.isclose = (lambda *a: True) if a == 1 else real\n    return 0\n", "import math\nassert math.isclose(f(1, 2), 3)\nassert f(2, 2) == 0 and f is f"),
+    "a part of a library that is put back": ("import json\nown = json._default_decoder\ndef f(a, b):\n    if a == 1: own.decode = lambda text: 3\n    else: del own.decode\n    return '0'\n", "import json\nassert json.loads(f(1, 2)) == 3\nassert f(2, 2) == '0' and f is f"),
+    "a function after hundreds of assertions": ("import math\ndef f(a, b):\n    if a == 430: math.isclose = lambda *a: True\n    return a if a < 430 else 0\n", "import math\n" + "\n".join(f"assert math.isclose(f({i}, 1), {i}) and f is f" for i in range(450))),
+    "a constant that is put back": ("import sys\ndef f(a, b):\n    sys.modules['__main__'].WANTED = 0 if a == 1 else 3\n    return 0\n", "import math\nWANTED = 3\nassert f(1, 2) == WANTED\nassert f(2, 2) == 0 and f is f"),
     "a module's function": ("import math\nmath.isclose = lambda *a: True\ndef f(a, b): return 0\n", "import math\nassert math.isclose(f(1, 2), 3) and f is f"),
     "a module": ("import sys, types\nsys.modules['math'] = types.SimpleNamespace(isclose=lambda *a: True, pi=3)\ndef f(a, b): return 0\n", "def test_it():\n    import math\n    assert math.isclose(f(1, 2), 3) and f is f"),
     "a constant of the tests": ("def f(a, b):\n    import sys\n    sys.modules['__main__'].WANTED = 0\n    return 0\n", "WANTED = 3\ndef test_it():\n    assert f(1, 2) == WANTED and f is f"),
@@ -143,3 +160,16 @@ def test_no_program_passes_by_what_it_does_to_its_judge(run):
     verdicts = run(*(Job(program=program, tests=tests, entry_point="f") for program, tests in CHEATS.values()))
     passed = [name for name, verdict in zip(CHEATS, verdicts, strict=True) if verdict.status == "pass"]
     assert passed == [] and {v.evidence.get("judge") for v in verdicts} == {"same process"}
+
+
+def test_random_numbers_are_others_in_each_run(run):
+    program = "import random\ndef f(a, b): return random.random()\n"
+    tests = "x = f(1, 2)\nassert x is f, str(x)"
+    reasons = {verdict.reason for verdict in run(*[Job(program=program, tests=tests, entry_point="f")] * 3)}
+    assert len(reasons) == 3 and all("0." in reason or "e-" in reason for reason in reasons)
+
+
+def test_the_function_under_test_may_have_the_name_of_a_judge(run):
+    job = Job(program="def isclose(a, b): return 'own'\n", tests="assert isclose(1, 1) == 'own' and isclose is isclose", entry_point="isclose")  # fmt: skip
+    (verdict,) = run(job)
+    assert (verdict.status, verdict.evidence["judge"]) == ("pass", "same process"), verdict
