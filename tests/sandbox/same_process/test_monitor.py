@@ -66,7 +66,7 @@ EVENTS = [
     ("cpython.run_stdin", (), True, True), ("ctypes.dlopen", (), True, False), ("ctypes.cdata", (), True, False), ("marshal.loads", (), True, True), ("marshal.load", (), True, True),
     ("object.__getattr__", (1, "tb_frame"), True, False), ("object.__getattr__", (1, "gi_frame"), True, False), ("object.__getattr__", (1, "f_code"), True, False),
     ("object.__getattr__", (1, "__code__"), False, False), ("object.__getattr__", (1, "__name__"), False, False), ("object.__getattr__", ("tests", "__code__"), True, True),
-    ("object.__getattr__", ("tests", "__name__"), False, False), ("object.__setattr__", ("tests", "__code__"), True, False), ("object.__setattr__", ("tests", "__defaults__"), True, False),
+    ("object.__getattr__", ("tests", "__name__"), False, False), ("object.__getattr__", ("tests", "__annotations__"), False, False), ("object.__setattr__", ("tests", "__code__"), True, False), ("object.__setattr__", ("tests", "__defaults__"), True, False),
     ("object.__setattr__", ("tests", "__kwdefaults__"), True, False), ("object.__setattr__", ("tests", "__name__"), False, False),
     ("object.__setattr__", (LIBRARY_FUNCTION, "__code__"), True, False), ("object.__setattr__", (OWN_FUNCTION, "__code__"), False, False), ("object.__setattr__", (1, "__code__"), False, False),
     ("code.__new__", (), True, False), ("compile", (None, "<string>"), False, False), ("compile", (None, "<tests>"), True, True), ("compile", (None, b"<tests>"), True, True),
@@ -168,3 +168,10 @@ def test_changed_names_of_modules_and_of_their_classes_are_found():
     module.x, module.new = 1000.5, 5
     del module.f
     assert sorted(name for _, name, _ in monitor.changed(entries)) == ["check", "f", "x"]
+
+
+def test_names_of_classes_that_nobody_can_change_are_not_watched():
+    import datetime
+
+    names = {name for _, name, _ in monitor.snapshot([datetime])}
+    assert {"datetime", "timedelta"} <= names and not {"isoformat", "fromordinal"} & names

@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import sys
 
 import pytest
 
@@ -22,7 +23,7 @@ def rewritten(source, keep=frozenset(), first=0, **more):
 
     plain = {name: getattr(builtins, name) for name in rewriting.PURE}
     bound = {
-        **plain, "check": noted("check", lambda site, value: bool(value)), "gate": noted("gate", lambda site, value: value), "reached": noted("reached", lambda site: None),
+        **plain, "module": noted("module", lambda found: found), "status": noted("status", lambda site, value: value), "check": noted("check", lambda site, value: bool(value)), "gate": noted("gate", lambda site, value: value), "reached": noted("reached", lambda site: None),
         "expected": noted("expected", lambda site: None), "compare": noted("compare", lambda symbol, a, b: eval(f"a {symbol} b", {}, {"a": a, "b": b})),
         "operate": noted("operate", lambda symbol, a, b: eval(f"a {symbol.rstrip('=')} b", {}, {"a": a, "b": b})), "chain": noted("chain", lambda symbols, left, *later: all(f() for f in later)),
         "method": noted("method", lambda site, owner, name, *a, **k: getattr(owner, name)(*a, **k)), "function": noted("function", lambda site, f, *a, **k: f(*a, **k)),
@@ -62,6 +63,9 @@ def rewritten(source, keep=frozenset(), first=0, **more):
         ("from os import path\npath.sep.join(['a'])", [("method", 0, "/", "join", ["a"])]),
         ("import collections\ncollections.namedtuple('T', 'a')", []),
         ("import inspect\ninspect.currentframe()", []),
+        ("import sys\nsys.modules.get('math')", [("module", __import__("math"))]),
+        ("import sys\nsys.modules.copy", []),
+        ("{}.get('modules')", []),
         ("class A:\n    y = x", [("lookup", "x")]),
         ("class A:\n    y = 1\n    z = y\n    def f(self): return x", []),
         ("class A:\n    y = lambda self: x\n    z = len('a')", []),
@@ -91,6 +95,21 @@ def test_a_failing_assertion_raises_with_its_message_and_line():
         while trace.tb_next:
             trace = trace.tb_next
         assert (str(info.value), trace.tb_lineno, trace.tb_frame.f_code.co_filename) == (text, line, rewriting.FILE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "statuses"),
+    [
+        ("x", [5]), ("x - 5", [0]), ("int(x)", [5]), ("own()", [3]), ("1 if x else 0", [1]), ("x == 5", [True]), ("1", []), ("", []), ("'text'", []), ("x, 1", []), ("*[x]", []), ("strange()", []), ("math.floor(x)", []),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("end", ["exit({})", "quit({})", "sys.exit({})", "raise SystemExit({})"])
+def test_an_exit_whose_status_is_what_the_tests_found_is_an_assertion(end, arguments, statuses):
+    tests, _, asked = rewritten(f"import math, sys\ndef own(): return 3\n{end.format(arguments)}")
+    with pytest.raises((SystemExit, TypeError)):
+        exec(tests.code, {"x": 5, "strange": lambda: 4, "exit": sys.exit, "quit": sys.exit})
+    assert [value for name, *_, value in asked if name == "status"] == statuses
+    assert len(tests.lines) == len(statuses)
 
 
 STRAIGHT = """

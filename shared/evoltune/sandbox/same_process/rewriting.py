@@ -5,7 +5,8 @@ as `len` becomes the function itself. These functions are constants of the compi
 
 Invariant: for an honest program the rewritten tests raise what the tests themselves would raise.
 
-    tests = marked(ast.parse("assert f(1) == 2"), keep=frozenset()).bound({"check": ..., "compare": ..., ...})
+    tree = ast.parse("assert f(1) == 2")
+    tests = marked(tree, walk(tree), frozenset(), 0).bound({"check": ..., "compare": ..., ...})
     exec(tests.code, space)
 """
 
@@ -73,7 +74,7 @@ class Tests:
         return Tests(_with_constants(self.code, functions), self.straight, self.lines, self.once)
 
 
-def marked(tree: ast.Module, nodes: list[ast.AST], keep: frozenset[str], first_site: int = 0) -> Tests:
+def marked(tree: ast.Module, nodes: list[ast.AST], keep: frozenset[str], first_site: int) -> Tests:
     """Compiles a tree, which it changes, with marks for the functions of a run. `nodes`: all of the tree. `keep`: names that mean
     the program's own although they are called like a built-in. Raises SyntaxError and the compiler's other errors."""
     bindings = Counter(n for node in nodes for n in bound_by(node))
