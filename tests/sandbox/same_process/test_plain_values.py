@@ -3,6 +3,7 @@
 import datetime
 import functools
 import pathlib
+import sys
 import types
 import weakref
 from collections import Counter, OrderedDict, UserDict, UserList, UserString, defaultdict, deque, namedtuple
@@ -117,19 +118,52 @@ def test_plain_values_and_strangers_stay_the_same_objects(plain_values):
     assert plain_values.pictured(same) is same
 
 
-def test_what_is_nested_too_deep_ends_as_the_interpreters_recursion_does(plain_values):
-    for levels, fits in ((150, True), (302, False)):
-        value = Whole(7)
-        for _ in range(levels):
-            value = [value]
-        if not fits:
-            with pytest.raises(RecursionError):
-                plain_values.pictured(value)
-            continue
-        found = plain_values.pictured(value)
-        for _ in range(levels):
-            (found,) = found
-        assert type(found) is int
+@dataclass
+class Held:
+    value: object
+
+
+Only = namedtuple("Only", "value")
+# container -> (how it holds a value, how many levels it counts for)
+NESTING = {
+    "list": (lambda v: [v], 1), "tuple": (lambda v: (v,), 1), "deque": (lambda v: deque([v]), 1), "dict": (lambda v: {1: v}, 1), "OrderedDict": (lambda v: OrderedDict({1: v}), 1), "defaultdict": (lambda v: defaultdict(int, {1: v}), 1),
+    "keys": (lambda v: {v: 1}, 1), "set": (lambda v: {v}, 1), "frozenset": (lambda v: frozenset({v}), 1), "Counter": (lambda v: Counter([v]), 1), "keys of a mapping": (lambda v: UserDict({v: 1}), 1), "UserDict": (lambda v: UserDict({1: v}), 1),
+    "UserList": (lambda v: UserList([v]), 2), "Set": (lambda v: Items([v]), 1), "SimpleNamespace": (lambda v: types.SimpleNamespace(a=v), 1), "mappingproxy": (lambda v: types.MappingProxyType({1: v}), 2),
+    "slice": (lambda v: slice(v, 1), 1), "dataclass": (Held, 1), "named tuple": (Only, 1), "a call": (call, 1), "a call's keywords": (lambda v: call(a=v), 1),
+}  # fmt: skip
+
+
+@pytest.fixture
+def no_limit():
+    """As after a program that has raised the interpreter's own limit of recursion."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(50_000)
+    yield
+    sys.setrecursionlimit(before)
+
+
+def nested(wrap, levels, leaf):
+    value = leaf
+    for _ in range(levels):
+        value = wrap(value)
+    return value
+
+
+@pytest.mark.parametrize("name", NESTING)
+def test_three_hundred_levels_are_pictured_and_no_more_whatever_the_interpreters_limit(plain_values, no_limit, name):
+    plain_values.named_classes.add(Held)
+    wrap, levels = NESTING[name]
+    assert repr(plain_values.pictured(wrap(nested(lambda v: (v,), 300 - levels, Whole(7)))))
+    with pytest.raises(RecursionError):
+        plain_values.pictured(wrap(nested(lambda v: (v,), 301 - levels, Whole(7))))
+
+
+@pytest.mark.parametrize("name", ["dict", "OrderedDict", "defaultdict", "deque", "keys", "set", "frozenset", "Counter", "named tuple"])  # fmt: skip
+def test_other_containers_are_plain_to_three_hundred_levels_and_lists_to_any(plain_values, no_limit, name):
+    wrap, _ = NESTING[name]
+    for levels, plain in ((299, True), (300, False)):
+        assert plain_values.is_plain(wrap(nested(Only, levels, frozenset({1})))) is plain
+        assert plain_values.is_plain([wrap(0), nested(lambda v: [v], 5000, 1)])
 
 
 def test_classes_that_the_tests_name_stay_and_their_fields_are_pictured(plain_values):
