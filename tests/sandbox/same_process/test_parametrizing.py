@@ -30,7 +30,7 @@ def test_one_in_a_list(a): pass
 @pytest.mark.parametrize("a,", [(1,), ("x",)])
 def test_one_with_a_comma(a): pass
 
-@pytest.mark.parametrize("a", [1, 1, 2, "x", "x", "x1", [0]])
+@pytest.mark.parametrize("a", [1, 1, 2, "x", "x", "x1", [0], "y", "y", "y0", "y", "1_0", ""])
 def test_the_same_twice(a): pass
 
 @pytest.mark.parametrize("a", [1, 2, 3], ids=["one", None, 7])

@@ -102,3 +102,36 @@ def test_whether_tests_wait_or_catch_is_known():
 )  # fmt: skip
 def test_whether_tests_need_the_program_as_a_file_is_known(source, needs):
     assert known((source,))["needs_file"] is needs and known(("x = 1", source))["needs_file"] is needs
+
+
+def test_numbers_of_assertions_go_on_over_all_sources():
+    sources = ("assert f(1)\nassert f(2)", "x = 1", "assert f(x)", "assert f(4)")
+    assert [sorted(part.lines) for part in known(sources)["parts"]] == [[1, 2], [], [3], [4]]
+
+
+@pytest.mark.parametrize(
+    ("source", "codecs"),
+    [
+        ("x.encode('utf-16', 'strict')", ["utf-16"]), ("x.decode('cp1252')", ["cp1252"]), ("open(p, encoding='koi8-r')", ["koi8-r"]), ("x.encode('utf-8')", []), ("x.encode('UTF_8')", []), ("x.encode(name)", []),
+        ("x.encode()", []), ("x.strip('cp1252')", []), ("encode('cp1252')", []), ("open(p, mode='cp1252')", []), ("x.encode('caf\u00e9')", []), ("x.encode(8)", []), ("bytes(x, encoding='latin1')", []),
+        ("x.decode('cp1251') + y.encode(encoding='cp1250')", ["cp1250", "cp1251"]),
+    ],
+)  # fmt: skip
+def test_encodings_that_the_interpreter_looks_up_are_known(source, codecs):
+    assert known((source,))["codecs"] == codecs == known(("x = 1", source))["codecs"]
+
+
+@pytest.mark.parametrize(
+    ("source", "judges"),
+    [
+        ("def test(tmp_path): pass", ["pathlib"]), ("raises(E, match='a')", ["re"]), ("self.assertNotRegex(a, b)", ["re"]), ("np.testing.assert_equal(a, b)", ["numpy.testing"]), ("datetime.strptime(a, b)", ["_strptime"]),
+        ("assert f(1) == 2", []), ("match = tmp", ["pathlib", "re"]),
+    ],
+)  # fmt: skip
+def test_modules_by_which_tests_judge_without_importing_them_are_known(source, judges):
+    assert known((source,))["judges"] == judges == known(("x = 1", source))["judges"]
+
+
+def test_why_tests_do_not_compile_is_told_in_three_hundred_characters():
+    name = "z" * 400
+    assert len(known((f"def f({name}, {name}): pass",))["error"]) == 300

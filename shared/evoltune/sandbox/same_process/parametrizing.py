@@ -110,7 +110,6 @@ def _ids(names: list[str], rows: Sequence[Parameters], ids: Any) -> list[str]:
             while f"{begin}{seen[name]}" in found:
                 seen[name] += 1
             found[index] = f"{begin}{seen[name]}"
-            seen[name] += 1
     return found
 
 
