@@ -8,6 +8,7 @@ that is judged by its output meets a fresh process.
 """
 
 import os
+import re
 from _blake2 import blake2b
 from binascii import a2b_base64
 from typing import Any
@@ -18,6 +19,7 @@ from evoltune.sandbox.limits import Outcome
 from evoltune.sandbox.proxies import NeedsSameProcess, Proxy, SolutionConnection
 
 _PROGRAM_MODULES = sorted(reading.PROGRAM_MODULES)
+_LIBRARY_IMPORT = re.compile(r"^\s*(?:import|from) (numpy|pandas|scipy|sympy)", re.M)
 
 
 def run(connection: SolutionConnection, job: dict[str, Any]) -> Outcome:
@@ -63,7 +65,7 @@ def same_process(connection: SolutionConnection, job: dict[str, Any]) -> Outcome
     key = os.urandom(16)
     request = {
         "key": key.hex(), "program": job["program"], "entry": job["entry"], "each": job["each"], "tests": a2b_base64(job["prepared"]),
-        "modules": _PROGRAM_MODULES, "apart": job.get("apart", False),
+        "modules": _PROGRAM_MODULES, "libraries": _LIBRARY_IMPORT.findall(job["program"]), "apart": job.get("apart", False),
     }  # fmt: skip
     repeated, steps, (status, reason, evidence) = connection.ask(
         ["judge", request, programs.expects_more(job["program"])]

@@ -21,8 +21,10 @@ def take(monkeypatch):
     monkeypatch.setattr(captured, "modules", {})
     imports = Imports(lambda: 0, lambda: None, print)
 
-    def taken(names, program="", unittest=False):
-        return imports, imports.take(names, {"modules": ["candidate"], "program": program}, unittest, False)
+    imports.names = ["candidate"]
+
+    def taken(names, libraries=(), unittest=False):
+        return imports, imports.take(names, libraries, unittest, False)
 
     return taken
 
@@ -60,9 +62,8 @@ def imports(monkeypatch):
         raise Broken(what)
 
     made = Imports(lambda: 7, lambda: "cases were run", broken)
-    request = {"modules": ["candidate", "solution"], "program": ""}
-    made.take(["json", "os.path", "no_such_module", "unittest.mock", "importlib"], request, True, False)
-    made.program = program.__dict__
+    made.names, made.program = ["candidate", "solution"], program.__dict__
+    made.take(["json", "os.path", "no_such_module", "unittest.mock", "importlib"], [], True, False)
     return made
 
 
@@ -124,7 +125,7 @@ def test_import_module_gives_what_import_gives(imports):
 def test_unittest_is_plain_where_tests_do_not_mock(monkeypatch):
     monkeypatch.setattr(captured, "modules", {})
     made = Imports(lambda: 7, lambda: "run", print)
-    made.take(["unittest"], {"modules": [], "program": ""}, True, False)
+    made.take(["unittest"], [], True, False)
     assert made("unittest") is unittest and made("unittest", fromlist=("TestCase",)) is unittest
     assert made("unittest", fromlist=("TestCase", "main")).main() == "run"
 
@@ -132,12 +133,12 @@ def test_unittest_is_plain_where_tests_do_not_mock(monkeypatch):
 def test_libraries_that_the_program_imports_are_loaded_before_it(take, monkeypatch):
     loaded = []
     monkeypatch.setattr("evoltune.sandbox.same_process.importing.importlib.import_module", loaded.append)
-    take([], program="import sympy as sp\nx = 'import pandas'\n    from numpy import array\n")
+    take([], libraries=["sympy", "numpy"])
     assert loaded == ["sympy", "numpy"]
 
 
 def test_asyncio_is_taken_where_tests_are_coroutines(monkeypatch):
     monkeypatch.setattr(captured, "modules", {})
     monkeypatch.setattr(captured, "run_coroutine", [])
-    Imports(lambda: 0, lambda: None, print).take([], {"modules": [], "program": ""}, False, True)
+    Imports(lambda: 0, lambda: None, print).take([], [], False, True)
     assert captured.run_coroutine == [sys.modules["asyncio"].run] and "unittest" not in captured.modules

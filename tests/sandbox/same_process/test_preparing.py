@@ -3,8 +3,10 @@
 import ast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from evoltune.sandbox.same_process import preparing, rewriting
+from evoltune.sandbox.same_process import collecting, preparing, rewriting
 from evoltune.sandbox.trees import walk
 
 SOURCES = (
@@ -13,8 +15,15 @@ SOURCES = (
 )
 
 
+class Marks(dict):
+    """The marks themselves in place of the functions of a run."""
+
+    def __missing__(self, name):
+        return rewriting._MARK + name
+
+
 def known(sources, keep=frozenset()):
-    return preparing.restored(preparing.prepared(sources, keep))
+    return preparing.restored(preparing.prepared(sources, keep), Marks())
 
 
 def test_what_is_prepared_comes_back_as_it_was():
@@ -135,3 +144,76 @@ def test_modules_by_which_tests_judge_without_importing_them_are_known(source, j
 def test_why_tests_do_not_compile_is_told_in_three_hundred_characters():
     name = "z" * 400
     assert len(known((f"def f({name}, {name}): pass",))["error"]) == 300
+
+
+CALLED = [
+    ("def test_a():\n    assert f(1)\ndef helper(x, y):\n    return x\ndef test_b():\n    return\n", [("test_a", False), ("test_b", False)]),
+    ("def check(candidate):\n    assert candidate(1)\nclass Own:\n    pass\n", [("check", True)]),
+    ("def test_it(fn):\n    assert fn(1)\n", [("test_it", True)]),
+    ("def test(n=3, m=4):\n    assert f(n)\n", [("test", False)]),
+    ("import math\nassert f(1) == math.pi\n", []),
+]  # fmt: skip
+COLLECTED = [
+    "import pytest\ndef test_a():\n    pass\n",
+    "from unittest import mock\ndef test_a():\n    pass\n",
+    "import unittest.mock\ndef test_a():\n    pass\n",
+    "def test_a(tmp_path):\n    pass\n",
+    "def test_a(*, candidate):\n    pass\n",
+    "def test_a(candidate, /):\n    pass\n",
+    "def test_a(*rest):\n    pass\n",
+    "async def test_a():\n    pass\n",
+    "def test_a():\n    yield 1\n",
+    "def test_a():\n    return wait()\n",
+    "@again\ndef test_a():\n    pass\n",
+    "class TestA:\n    def test_a(self):\n        pass\n",
+    "class Own(Base):\n    pass\n",
+    "@marked\nclass Own:\n    pass\n",
+    "class Own(metaclass=Kind):\n    pass\n",
+    "test_a = lambda: None\n",
+    "if x:\n    def test_a():\n        pass\n",
+    "def test_a():\n    pass\ndef test_a():\n    pass\n",
+    "def test_a():\n    pass\ndel test_a\n",
+    "def test_a():\n    pass\ntest_a.__test__ = False\n",
+    "def test_a():\n    pass\nsetattr(test_a, '__test__', False)\n",
+    "from helpers import *\ndef test_a():\n    pass\n",
+    "from helpers import test_a\n",
+    "def setup_module():\n    pass\ndef test_a():\n    pass\n",
+    "def pytest_generate_tests(metafunc):\n    pass\n",
+    "pytestmark = 1\n",
+    "def test_a():\n    pass\nfor name in names:\n    globals()[name] = test_a\n",
+]
+
+
+@pytest.mark.parametrize(("source", "functions"), CALLED)
+def test_plain_functions_are_known_before_they_run(source, functions):
+    assert known((source,))["functions"] == [functions]
+
+
+@pytest.mark.parametrize("source", COLLECTED)
+def test_what_only_a_runner_knows_is_collected(source):
+    assert known((source,))["functions"] == [None]
+
+
+NAMES = st.sampled_from("test_a test_b test check check_candidate helper Own Test".split())
+PARAMETERS = st.sampled_from(["", "candidate", "fn", "x", "n=1", "candidate, n=2", "a, b"])
+FUNCTIONS = st.builds("def {}({}):\n    called.append(1)\n".format, NAMES, PARAMETERS)
+OTHERS = st.builds(
+    "{}\n".format, st.sampled_from(["class Own:\n    x = 1", "helper = 3", "class Test:\n    pass", "x = 1"])
+)
+
+
+@given(st.lists(FUNCTIONS | OTHERS, max_size=5))
+def test_the_functions_are_those_that_would_be_collected(parts):
+    source = "".join(parts)
+    (functions,) = known((source,))["functions"]
+    if functions is None:
+        return
+    space: dict = {"called": (called := [])}
+    exec(source, space)
+    names = [name for name in space if name not in ("called", "__builtins__")]
+    tests = [test for test in collecting.collected(space, names, lambda: called.append("entry")) if test.name]
+    assert [test.name for test in tests] == [name for name, _ in functions]
+    for test, (_, takes_entry) in zip(tests, functions, strict=True):
+        called.clear()
+        test.run()
+        assert called == ["entry"] * takes_entry + [1]

@@ -30,7 +30,9 @@ def rewritten(source, keep=frozenset(), first=0, **more):
         "answer": noted("answer", lambda owner, name, *a, **k: getattr(owner, name)(*a, **k)), "matched": noted("matched", lambda value: value), "compared": noted("compared", lambda symbol, a, b: eval(f"a {symbol} b", {}, {"a": a, "b": b})), "lookup": noted("lookup", lambda name: 7), "AssertionError": AssertionError, **more,
     }  # fmt: skip
     tree = ast.parse(source)
-    return rewriting.marked(tree, walk(tree), keep, first).bound(bound), bound, asked
+    tests = rewriting.marked(tree, walk(tree), keep, first)
+    tests.code = rewriting.with_constants(tests.code, bound)
+    return tests, bound, asked
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,10 @@ from typing import Any
 
 from evoltune.sandbox.same_process import captured, pytest_api, warning_filters
 from evoltune.sandbox.same_process.expectations import Failed, Unsupported
-from evoltune.sandbox.same_process.fixtures import CANDIDATES, Fixtures, finish, required
+from evoltune.sandbox.same_process.fixtures import Fixtures, finish, required
+from evoltune.sandbox.same_process.names import CANDIDATES, TAKES_ENTRY
 from evoltune.sandbox.same_process.parametrizing import Case, grouped
 from evoltune.sandbox.same_process.pytest_api import Fixture
-
-TAKES_ENTRY = frozenset(
-    "check check_solution test test_solution check_function check_candidate test_candidate test_check".split()
-)
-"""Functions that are called with the function under test."""
 
 
 class Test:

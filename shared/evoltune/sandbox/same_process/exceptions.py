@@ -1,11 +1,47 @@
-"""Where an exception came from and what it says.
+"""Where an exception came from, what it says, and what it makes of a job.
 
 Invariant: no function of a module that the program can change sees the traceback, which leads to the frames of the tests.
 
     line_of(error, "<tests>")
 """
 
-from evoltune.sandbox.same_process import monitor
+from typing import Any
+
+from evoltune.sandbox.same_process import monitor, rewriting
+from evoltune.sandbox.same_process.expectations import Unsupported
+from evoltune.sandbox.same_process.importing import TestsMissing
+
+Outcome = tuple[str, str, dict[str, Any]]
+"""Status, reason and evidence."""
+
+
+def while_loading(error: BaseException, file: str) -> Outcome:
+    """The outcome of a program whose own lines, in this file, raised it."""
+    line = line_of(error, file)
+    if isinstance(error, SyntaxError) and error.filename == file:
+        line = error.lineno or 0
+    place, kind = f" on line {line}" if line else "", type(error).__name__
+    evidence = {"exception": kind, "line": line}
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return "fail", f"syntax error{place}: {error}", evidence
+    return "fail", f"loading raised {kind}{place}: {text_of(error)[:300]}", evidence
+
+
+def in_tests(error: BaseException, source: str, program: dict[str, Any]) -> Outcome:
+    """The outcome where it ended the tests of this source; `program`: the names of the program."""
+    line, lines = line_of(error, rewriting.FILE), source.splitlines()
+    test = lines[line - 1].strip()[:500] if 0 < line <= len(lines) else ""
+    kind, text = type(error).__name__, text_of(error)
+    evidence: dict[str, Any] = {"test": test, "line": line}
+    if isinstance(error, TestsMissing):
+        return "error", f"the tests import {text!r}, which this host lacks", evidence
+    if isinstance(error, Unsupported):
+        return "error", f"the tests need {text}, which is not supported", evidence
+    if isinstance(error, LookupError) and text.startswith("no function "):
+        return "fail", text, {"defined": sorted(n for n in program if not n.startswith("__"))[:20]}
+    if isinstance(error, AssertionError):
+        return "fail", f"failed: {test}{': ' + text[:300] if text else ''}", evidence
+    return "fail", f"{kind}: {text[:300]} in: {test}", {**evidence, "exception": kind}
 
 
 def raised_by_tests(end: SystemExit) -> bool:

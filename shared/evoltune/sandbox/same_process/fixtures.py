@@ -13,10 +13,10 @@ from typing import Any
 
 from evoltune.sandbox.same_process import captured, pytest_fixtures
 from evoltune.sandbox.same_process.expectations import Unsupported
+from evoltune.sandbox.same_process.names import CANDIDATES
 from evoltune.sandbox.same_process.parametrizing import WIDE, Case, Metafunc
 from evoltune.sandbox.same_process.pytest_api import Fixture
 
-CANDIDATES = frozenset({"candidate", "solution", "func", "function", "fn", "f", "entry_point", "solve"})
 _NO_PARAMETER = object()
 
 

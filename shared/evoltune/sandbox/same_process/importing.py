@@ -8,7 +8,6 @@ import builtins
 import importlib
 import importlib.util
 import itertools
-import re
 import sys
 import types
 from collections.abc import Callable
@@ -17,8 +16,6 @@ from typing import Any
 from evoltune.sandbox.same_process import captured, matchers, pytest_api
 
 PROGRAM = "candidate"
-# Compiled here, once for all jobs of a zygote.
-_LIBRARY_IMPORT = re.compile(r"^\s*(?:import|from) (numpy|pandas|scipy|sympy)", re.M)
 _OF_NUMPY = ("numpy.testing._private.utils", "numpy.core.numeric", "numpy.core.fromnumeric", "numpy.core._methods")
 
 
@@ -39,14 +36,15 @@ class Imports:
     ) -> None:
         self.run_pytest, self.run_unittest, self.broken = run_pytest, run_unittest, broken
         self.missing: set[str] = set()
+        self.names: list[str] = []
+        """Names under which tests import the program."""
         self.program: dict[str, Any] = {}
         self.copies: dict[str, types.ModuleType] = {}
 
     def take(
-        self, wanted: list[str], request: dict[str, Any], unittest: bool, asynchronous: bool
+        self, wanted: list[str], of_program: list[str], unittest: bool, asynchronous: bool
     ) -> list[types.ModuleType]:
-        """Imports what the tests will import. Returns these modules."""
-        self.names: list[str] = request["modules"]
+        """Imports what the tests will import, and libraries that the program will. Returns the tests' modules."""
         found: list[types.ModuleType] = []
         if asynchronous:
             captured.take_asyncio()
@@ -61,7 +59,7 @@ class Imports:
                 self.missing.add(name)
             except Exception:  # noqa: BLE001 - the tests' own import says so
                 continue
-        for name in _LIBRARY_IMPORT.findall(request["program"]):
+        for name in of_program:
             try:
                 importlib.import_module(name)
             except Exception:  # noqa: BLE001 - the program says so itself

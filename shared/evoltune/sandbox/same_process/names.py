@@ -8,6 +8,12 @@ from typing import Any
 
 from evoltune.sandbox.same_process.matchers import leads_to_matcher
 
+TAKES_ENTRY = frozenset(
+    "check check_solution test test_solution check_function check_candidate test_candidate test_check".split()
+)
+"""Functions of tests that are called with the function under test."""
+CANDIDATES = frozenset({"candidate", "solution", "func", "function", "fn", "f", "entry_point", "solve"})
+"""Parameters of tests that stand for the function under test."""
 SHARED_NAMES = "shared_names"
 """Key in the evidence of tests that bind names which the program had, and read them."""
 _SEEN = (type, types.FunctionType, types.ModuleType)

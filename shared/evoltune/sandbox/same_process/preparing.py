@@ -3,17 +3,19 @@
 Done in the verifier process, once for all samples of a task: in a newly forked process reading and compiling tests costs more
 than running them. Invariant: the test runner hands the result on unread, and it is the same for equal tests.
 
-    restored(prepared(("assert f(1) == 2",), frozenset()))["parts"][0].code
+    restored(prepared(("assert f(1) == 2",), frozenset()), functions)["parts"][0].code
 """
 
 import ast
 import marshal
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from evoltune.sandbox.same_process import rewriting
+from evoltune.sandbox.same_process.names import CANDIDATES, TAKES_ENTRY
 from evoltune.sandbox.trees import walk
 
 _BY_WORD = {"tmp": "pathlib", "match": "re", "Regex": "re", "testing": "numpy.testing", "strptime": "_strptime"}
@@ -25,6 +27,11 @@ _NEEDS_FILE = re.compile(
 """Words of tests that need the program as a file."""
 _CODECS = frozenset({"utf-8", "utf8", "ascii", "us-ascii", "latin-1", "latin1", "iso-8859-1"})
 _IMPORTING = ("import_module", "__import__", "importorskip")
+_OF_RUNNERS = frozenset(
+    "pytest unittest pytestmark __test__ setUpModule tearDownModule setup_module teardown_module setup_function teardown_function load_tests "
+    "pytest_generate_tests setattr delattr globals locals vars exec eval __dict__ *".split()
+)
+"""Words of tests that make a runner do more than call functions, or may."""
 _DEFINITION = re.compile(r"^(?:async\s+)?(?:def|class)\s+(\w+)", re.M)
 
 
@@ -53,6 +60,7 @@ def _known(sources: tuple[str, ...], keep: frozenset[str]) -> dict[str, Any]:
             "judges": sorted({m for word, m in _BY_WORD.items() if any(word in source for source in sources)}),
             "codecs": sorted({name for node in nodes for name in _codecs(node)}),
             "needs_file": any(map(_NEEDS_FILE.search, sources)),
+            "functions": [*map(_functions, trees, by_tree)],
         }
         for tree, part in zip(trees, by_tree, strict=True):
             parts.append(rewriting.marked(tree, part, keep, first))
@@ -99,6 +107,44 @@ def _expected_values(tree: ast.Module, nodes: list[ast.AST]) -> set[str]:
     return read - state
 
 
+def _functions(tree: ast.Module, nodes: list[ast.AST]) -> list[tuple[str, bool]] | None:
+    """The functions that a runner would call, in order, and whether it gives them the function under test, where they are plain
+    functions without fixtures, parameters and marks; None where collecting decides."""
+    words = {str(getattr(n, "id", getattr(n, "attr", getattr(n, "name", "")))) for n in nodes}
+    words |= {getattr(n, "module", "") or "" for n in nodes}
+    changes = any(isinstance(n, ast.Attribute) and not isinstance(n.ctx, ast.Load) for n in nodes)
+    if changes or not _OF_RUNNERS.isdisjoint(part for word in words for part in word.split(".")):
+        return None
+    times = Counter(name for node in nodes for name in rewriting.bound_by(node))
+    found: list[tuple[str, bool]] = []
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and (node.bases or node.keywords or node.decorator_list):
+            return None
+        if not isinstance(node, ast.FunctionDef) or not _may_be_test(node.name) or node.name.startswith("Test"):
+            continue
+        asked = node.args.args[: len(node.args.args) - len(node.args.defaults)]
+        takes = len(asked) == 1 and (node.name in TAKES_ENTRY or asked[0].arg in CANDIDATES)
+        others = [
+            node.args.vararg,
+            node.args.kwarg,
+            *node.args.posonlyargs,
+            *node.args.kwonlyargs,
+            *node.decorator_list,
+        ]
+        gives = any(
+            isinstance(n, ast.Yield | ast.YieldFrom) or (isinstance(n, ast.Return) and n.value) for n in walk(node)
+        )
+        if any(others) or gives or (asked and not takes):
+            return None
+        found.append((node.name, takes))
+    names = {name for name, _ in found}
+    return None if any(times[name] != (name in names) for name in times if _may_be_test(name)) else found
+
+
+def _may_be_test(name: str) -> bool:
+    return name.startswith(("test", "Test")) or name in TAKES_ENTRY
+
+
 def _used_as_class(node: ast.AST) -> list[str]:
     """Names that a node uses as classes: inherits from, asks an instance or a member of, catches."""
     if isinstance(node, ast.ClassDef):
@@ -143,8 +189,10 @@ def _imported(node: ast.AST) -> list[str]:
     return [node.module, "unittest.mock"] if mock else [node.module]
 
 
-def restored(packed: bytes) -> dict[str, Any]:
-    """What `prepared` has packed. What `marshal` reads here was written by the verifier process."""
+def restored(packed: bytes, functions: Mapping[str, Any]) -> dict[str, Any]:
+    """What `prepared` has packed, with the functions of a run in place of the marks. What `marshal` reads here was written by the
+    verifier process."""
     known: dict[str, Any] = marshal.loads(packed)
-    known["parts"] = [rewriting.Tests(*part) for part in known.get("parts", ())]
+    for number, (code, *rest) in enumerate(known.get("parts", ())):
+        known["parts"][number] = rewriting.Tests(rewriting.with_constants(code, functions), *rest)
     return known

@@ -69,10 +69,6 @@ class Tests:
     ) -> None:  # fmt: skip
         self.code, self.straight, self.lines, self.once = code, straight, lines, once
 
-    def bound(self, functions: Mapping[str, Any]) -> "Tests":
-        """The tests with the functions of a run in place of the marks."""
-        return Tests(_with_constants(self.code, functions), self.straight, self.lines, self.once)
-
 
 def marked(tree: ast.Module, nodes: list[ast.AST], keep: frozenset[str], first_site: int) -> Tests:
     """Compiles a tree, which it changes, with marks for the functions of a run. `nodes`: all of the tree. `keep`: names that mean
@@ -117,13 +113,14 @@ def _modules_of(node: ast.AST) -> list[str]:
     return bound_by(node) if isinstance(node, ast.Import | ast.ImportFrom) else []
 
 
-def _with_constants(code: types.CodeType, bound: Mapping[str, Any]) -> types.CodeType:
+def with_constants(code: types.CodeType, bound: Mapping[str, Any]) -> types.CodeType:
+    """The code with the functions of a run in place of the marks."""
     return code.replace(co_consts=tuple(map(_unmarked, code.co_consts, repeat(bound))))
 
 
 def _unmarked(constant: Any, bound: Mapping[str, Any]) -> Any:
     if isinstance(constant, types.CodeType):
-        return _with_constants(constant, bound)
+        return with_constants(constant, bound)
     if isinstance(constant, str) and constant.startswith(_MARK):
         return bound[constant.removeprefix(_MARK)]
     if isinstance(constant, tuple | frozenset):  # the compiler's: `(int, float)`, or `{int, float}` after `in`

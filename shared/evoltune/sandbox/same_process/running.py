@@ -41,8 +41,9 @@ from evoltune.sandbox.same_process import (
     rewriting,
     signals,
 )
-from evoltune.sandbox.same_process.expectations import Skipped, Unsupported
-from evoltune.sandbox.same_process.importing import PROGRAM, Imports, TestsMissing
+from evoltune.sandbox.same_process.exceptions import Outcome
+from evoltune.sandbox.same_process.expectations import Skipped
+from evoltune.sandbox.same_process.importing import PROGRAM, Imports
 from evoltune.sandbox.same_process.matchers import leads_to_matcher
 from evoltune.sandbox.same_process.names import SHARED_NAMES, TestSpace
 
@@ -56,10 +57,11 @@ _OF_MEMORY = ("ctypes", "_ctypes")
 EXIT_MEMORY = 86
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _write, _exit, _getpid = os.write, os._exit, os.getpid
-_dumps = json.JSONEncoder(check_circular=False).encode
+_chunks = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
+    None, json.JSONEncoder().default, json.encoder.encode_basestring_ascii, None, ": ", ", ", False, False, True
+)
 
 
-Outcome = tuple[str, str, dict[str, Any]]
 _next: list["Run"] = []
 """The run that the next job takes."""
 
@@ -101,7 +103,7 @@ def report(state: monitor.State, outcome: Outcome) -> bytes:
         outcome = ("unverifiable", f"the program asks for {state.broken}, by which it could change its own verdict", {})
     status, reason, evidence = outcome
     evidence["assertions"] = sum(state.counts.values())
-    body = _dumps([state.key.hex(), state.steps, [status, reason[:2000], evidence]]).encode("ascii", "replace")
+    body = "".join(_chunks([state.key.hex(), state.steps, [status, reason[:2000], evidence]], 0)).encode("ascii")
     return struct.pack(">I", len(body)) + body
 
 
@@ -134,24 +136,28 @@ class Run:
     def begin(self, request: dict[str, Any], key: bytes) -> None:
         """Starts a job: its request, and the key that makes the reports of its outcome unforgeable."""
         self.request, self.entry = request, request["entry"]
+        self.imports.names = request["modules"]
         self.state.begin(key)
 
     # ---- before the program
 
     def outcome(self, watched: bool = True) -> Outcome:
         """Status, reason and evidence. `watched`: under the audit hook, which cannot be removed again."""
-        known = preparing.restored(self.request["tests"])
+        known = preparing.restored(self.request["tests"], self.functions)
         if "error" in known:
             return "error", known["error"], {}
         self.names, self.sources, self.defined = known["names"], known["sources"], known["defined"]
         self.mentioned, self.used_as_classes = known["mentioned"], known["used_as_classes"]
         self.catches_failures, self.read = known["catches_failures"], known["read"]
-        self.needs_file = known["needs_file"]
+        self.needs_file, self.collected = known["needs_file"], known["functions"]
         for name in known["codecs"]:  # the interpreter remembers what it has once looked up
             with suppress(LookupError):
                 codecs.lookup(name)
-        modules = self.imports.take(known["imports"], self.request, "unittest" in self.names, known["asynchronous"])
-        tests = [part.bound(self.functions) for part in known["parts"]]
+        modules: list[types.ModuleType] = []
+        if known["imports"] or self.request["libraries"] or known["asynchronous"] or "unittest" in self.names:
+            modules = self.imports.take(
+                known["imports"], self.request["libraries"], "unittest" in self.names, known["asynchronous"]
+            )
         if numpy := sys.modules.get("numpy"):
             plain_values.learn_arrays(numpy)
         if watched:
@@ -168,7 +174,7 @@ class Run:
             self.libraries.take([*modules, *judges])
         if watched:
             sys.addaudithook(self.hook)
-        return self._load() or self._run_tests(tests)
+        return self._load() or self._run_tests(known["parts"])
 
     def _lookup(self, name: str) -> Any:
         """A global name, in the body of a class of the tests."""
@@ -264,18 +270,8 @@ class Run:
         except SystemExit:
             return "fail", "the program exited before the tests", {"exception": "SystemExit"}
         except BaseException as error:  # noqa: BLE001 - a program may raise anything
-            return self._loading_failed(error)
+            return exceptions.while_loading(error, self.file)
         return None
-
-    def _loading_failed(self, error: BaseException) -> Outcome:
-        line = exceptions.line_of(error, self.file)
-        if isinstance(error, SyntaxError) and error.filename == self.file:
-            line = error.lineno or 0
-        place, kind = f" on line {line}" if line else "", type(error).__name__
-        evidence = {"exception": kind, "line": line}
-        if isinstance(error, SyntaxError) and error.filename == self.file:
-            return "fail", f"syntax error{place}: {error}", evidence
-        return "fail", f"loading raised {kind}{place}: {exceptions.text_of(error)[:300]}", evidence
 
     def _entry(self) -> Any:
         try:
@@ -338,18 +334,18 @@ class Run:
             self._export()
             self.fixed |= {n: dict.get(self.space, n) for n in part.once if dict.__contains__(self.space, n)}
             if not self.runner_ran:
-                self._run_collected()
+                self._run_collected(self.collected[number])
             self._verify(last=True)
         except SystemExit as end:
             if end.code or not exceptions.raised_by_tests(end):
-                return self._failed(end, source)
+                return exceptions.in_tests(end, source, self.program)
             self._verify(last=True)
         except Skipped as skipped:
             return "unverifiable", f"the tests were skipped: {skipped}", {}
         except MemoryError:
             raise
         except BaseException as error:  # noqa: BLE001 - tests may raise anything
-            return self._failed(error, source)
+            return exceptions.in_tests(error, source, self.program)
         if self.state.failed > failed and not self.catches_failures:
             return "fail", "an assertion failed, and the program swallowed its exception", {}
         return None
@@ -366,23 +362,30 @@ class Run:
                 if isinstance(value, type):
                     plain_values.exported.add(value)
 
-    def _run_collected(self) -> None:
-        assert self.space is not None
+    def _run_collected(self, functions: list[tuple[str, bool]] | None = None) -> None:
+        """Runs the tests as their runner would. `functions`: what these are where nothing needs to be collected: names, and whether
+        they take the function under test."""
+        space: Any = self.space
         reached = {*self.state.counts}
-        own = getattr(self, "own", None) or [n for n in dict.keys(self.space) if not n.startswith("__")]
-        for test in [*collecting.collected(self.space, own, self._entry)]:
-            sites = self.tests.straight.get(test.name, []) if test.name else []
-            if sites and "." not in test.name and reached.issuperset(sites):
+        found: list[tuple[str, Any, bool]]
+        if functions is None:
+            own = getattr(self, "own", None) or [n for n in dict.keys(space) if not n.startswith("__")]
+            found = [(test.name, test.run, False) for test in collecting.collected(space, own, self._entry)]
+        else:
+            found = [(name, dict.get(space, name), takes) for name, takes in functions]
+        for name, run, takes_entry in found:
+            sites = self.tests.straight.get(name, []) if name else []
+            if sites and "." not in name and reached.issuperset(sites):
                 continue  # the source called it itself
             try:
-                test.run()
+                run(self._entry()) if takes_entry else run()
             except (Skipped, captured.of_unittest("SkipTest")):
                 if not any("skip" in source or "xfail" in source for source in self.sources):
                     raise AssertionError("the program skips the test") from None
                 continue
-            if test.name:
-                self.tests_ran.add(test.name)
-                self._missing_sites(test.name)
+            if name:
+                self.tests_ran.add(name)
+                self._missing_sites(name)
 
     def _missing_sites(self, name: str) -> None:
         """Raises where a test ended well without an assertion that lies on its way."""
@@ -398,23 +401,6 @@ class Run:
         """Runs what is collected where the tests themselves ask for it."""
         self._run_collected()
         self.runner_ran = True
-
-    def _failed(self, error: BaseException, source: str) -> Outcome:
-        """What the exception says that ended the tests."""
-        line, lines = exceptions.line_of(error, rewriting.FILE), source.splitlines()
-        test = lines[line - 1].strip()[:500] if 0 < line <= len(lines) else ""
-        kind, text = type(error).__name__, exceptions.text_of(error)
-        evidence: dict[str, Any] = {"test": test, "line": line}
-        if isinstance(error, TestsMissing):
-            return "error", f"the tests import {text!r}, which this host lacks", evidence
-        if isinstance(error, Unsupported):
-            return "error", f"the tests need {text}, which is not supported", evidence
-        if isinstance(error, LookupError) and text.startswith("no function "):
-            defined = sorted(n for n in self.program if not n.startswith("__"))[:20]
-            return "fail", text, {"defined": defined}
-        if isinstance(error, AssertionError):
-            return "fail", f"failed: {test}{': ' + text[:300] if text else ''}", evidence
-        return "fail", f"{kind}: {text[:300]} in: {test}", {**evidence, "exception": kind}
 
 
 def _space_of(function: Any) -> Any:

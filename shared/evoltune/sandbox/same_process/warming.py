@@ -32,7 +32,16 @@ def warm_up() -> None:
             run, key = running.Run(), b""
             comparing.draw_anew(key)
             run.begin(
-                {"program": _PROGRAM, "tests": tests, "entry": "f", "each": False, "modules": [], "apart": False}, key
+                {
+                    "program": _PROGRAM,
+                    "tests": tests,
+                    "entry": "f",
+                    "each": False,
+                    "modules": [],
+                    "libraries": [],
+                    "apart": False,
+                },
+                key,
             )
             running.report(run.state, run.outcome(watched=False))
             for event, args in _EVENTS:
