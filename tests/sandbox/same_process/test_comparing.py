@@ -345,7 +345,7 @@ SAMPLES = [
 
 @pytest.mark.parametrize("value", SAMPLES)
 def test_decoys_are_other_values_of_the_same_type(comparing, value):
-    decoys = [d for _ in range(50) for d in comparing._decoys(value)]
+    decoys = [d for _ in range(50) for d in comparing.decoys.other_than(value)]
     assert decoys and all(type(d) is type(value) and d != value for d in decoys)
     if type(value) is not bool:
         assert len({repr(d) for d in decoys}) > 5, "a program must not know them"
@@ -367,24 +367,24 @@ def test_decoys_are_other_values_of_the_same_type(comparing, value):
 
 def test_far_decoys_lie_on_both_sides_at_every_distance(comparing):
     for value in (5, -2.5):
-        decoys = comparing._decoys(value, 200, far=True)
+        decoys = comparing.decoys.other_than(value, 200, far=True)
         distances = [abs(d - value) for d in decoys]
         assert all(type(d) is type(value) and d != value for d in decoys) and {d > value for d in decoys} == {
             True,
             False,
         }
         assert min(distances) < 100 and 10**7 < max(distances) <= 10**9 and len(decoys) > 150
-    texts = comparing._decoys("abc", 200, far=True)
+    texts = comparing.decoys.other_than("abc", 200, far=True)
     assert {len(t) for t in texts} == {*range(1, 40)} and all("\u2190" <= c < "\u2800" for t in texts for c in t)
     assert len({*"".join(texts)}) > 500
-    assert all(type(d) is list and d != [1] for d in comparing._decoys([1], 20, far=True))
+    assert all(type(d) is list and d != [1] for d in comparing.decoys.other_than([1], 20, far=True))
 
 
 def test_values_without_a_rule_have_decoys_of_another_type_or_none(comparing):
-    assert comparing._decoys(Box(1)) == [] and comparing._decoys([Box(1)]) == []
-    assert [type(d) for d in comparing._decoys(None)] == [object] * comparing.DECOYS
-    assert len(comparing._decoys(5)) == comparing.DECOYS
-    assert all(type(d[0]) is object for d in comparing._decoys([None]) if len(d) == 1)
+    assert comparing.decoys.other_than(Box(1)) == [] and comparing.decoys.other_than([Box(1)]) == []
+    assert [type(d) for d in comparing.decoys.other_than(None)] == [object] * comparing.decoys.FEW
+    assert len(comparing.decoys.other_than(5)) == comparing.decoys.FEW
+    assert all(type(d[0]) is object for d in comparing.decoys.other_than([None]) if len(d) == 1)
 
 
 def test_orders_against_numbers_are_for_classes_that_the_tests_name(comparing):
@@ -610,7 +610,7 @@ def test_arrays_are_compared_by_numpy_and_not_by_the_program(comparing):
     )
     assert comparing.is_plain([array]) and comparing.real_array(array) is array and comparing.real_array([1]) == [1]
     assert (comparing.compare("==", array, [1, 3]) == [True, False]).all()
-    assert (comparing.compare("!=", array, [1, 3]) == [False, True]).all() and comparing._decoys(array) == []
+    assert (comparing.compare("!=", array, [1, 3]) == [False, True]).all() and comparing.decoys.other_than(array) == []
     own = numpy.zeros(2).view(type("A", (numpy.ndarray,), {"__array_function__": lambda *a, **k: True}))
     assert type(comparing.real_array(own)) is numpy.ndarray and comparing.real_array(Box(1)) == Box(1)
     for name in ("__array_function__", "__array_ufunc__"):

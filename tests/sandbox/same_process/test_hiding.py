@@ -32,6 +32,13 @@ LAWS = {
         "assert function.__builtins__ == {} and function.__name__ == real.__name__ and function.__doc__ == real.__doc__"
     ),
     "it is known": "assert hiding.is_hidden(function) and not hiding.is_hidden(real) and not hiding.is_hidden(len)",
+    "a class that cannot be changed shows a copy of its names": (
+        "class Taken:\n    def __eq__(self, other):\n        self.got = other\n        return True\n"
+        "taken = Taken()\nassert int.__dict__ == taken and type(taken.got) is dict\ntaken.got['bit_length'] = None\n"
+        "assert (5).bit_length() == 3 and type(int.__dict__) is types.MappingProxyType and vars(int)['real'] is int.real\n"
+        "assert [*int.__dict__] == [*type.__dict__['__dict__'].__get__(int)] and 'mro' in type.__dict__"
+    ),
+    "another class shows its own": "Kind.one = 1\nassert Kind.__dict__['one'] == vars(Kind)['one'] == 1 and 'one' not in Child.__dict__",
     "a second call changes nothing": "hiding.hide()\nassert type.__subclasses__ is function and Kind.__subclasses__() == [Child]",
 }  # fmt: skip
 

@@ -19,9 +19,7 @@ def test_a_copy_shares_nothing_that_a_program_can_name(monkeypatch):
     with pytest.raises(AssertionError):
         copy._almost_equal(None, 1, 2)
     running = private.load("evoltune.sandbox.same_process.running")
-    assert (
-        running.bindings.comparing is running.comparing is running.collecting.pytest_api.comparing is not copy.comparing
-    )
+    assert running.bindings.comparing is running.collecting.pytest_api.comparing is not copy.comparing
     assert running.collecting.captured is running.captured and running.Skipped is running.collecting.pytest_api.Skipped
 
 

@@ -27,7 +27,7 @@ def rewritten(source, keep=frozenset(), first=0, **more):
         "expected": noted("expected", lambda site: None), "compare": noted("compare", lambda symbol, a, b: eval(f"a {symbol} b", {}, {"a": a, "b": b})),
         "operate": noted("operate", lambda symbol, a, b: eval(f"a {symbol.rstrip('=')} b", {}, {"a": a, "b": b})), "chain": noted("chain", lambda symbols, left, *later: all(f() for f in later)),
         "method": noted("method", lambda site, owner, name, *a, **k: getattr(owner, name)(*a, **k)), "function": noted("function", lambda site, f, *a, **k: f(*a, **k)),
-        "answer": noted("answer", lambda owner, name, *a, **k: getattr(owner, name)(*a, **k)), "matched": noted("matched", lambda value: value), "compared": noted("compared", lambda symbol, a, b: eval(f"a {symbol} b", {}, {"a": a, "b": b})), "lookup": noted("lookup", lambda name: 7), "AssertionError": AssertionError, **more,
+        "answer": noted("answer", lambda owner, name, *a, **k: getattr(owner, name)(*a, **k)), "matched": noted("matched", lambda value, only_compares: value), "compared": noted("compared", lambda symbol, a, b: eval(f"a {symbol} b", {}, {"a": a, "b": b})), "lookup": noted("lookup", lambda name: 7), "AssertionError": AssertionError, **more,
     }  # fmt: skip
     tree = ast.parse(source)
     tests = rewriting.marked(tree, walk(tree), keep, first)
@@ -46,7 +46,7 @@ def rewritten(source, keep=frozenset(), first=0, **more):
         ("y = x * 2 + 1", [("operate", "*", 5, 2), ("operate", "+", 10, 1)]),
         ("y = (x == 5).real", [("compared", "==", 5, 5)]),
         ("x -= 2", [("operate", "-=", 5, 2)]),
-        ("match x:\n    case 5: pass", [("matched", 5)]),
+        ("match x:\n    case 5: pass", [("matched", 5, True)]),
         ("assert x is x", [("check", 1, True)]),
         ("if x != 5: raise ValueError", [("compare", "!=", 5, 5), ("gate", 1, False)]),
         ("if x:\n    y = 1\nelse:\n    raise ValueError", [("gate", 1, 5)]),

@@ -26,6 +26,10 @@ _FORGE = (
     "            if hasattr(state, 'key'):\n                body = json.dumps([state.key.hex(), state.steps, ['pass', '', {'assertions': 1}]]).encode()\n"
     "                os.write(3, struct.pack('>I', len(body)) + body); time.sleep(9)\n            frame = frame.f_back\n        return ''\n"
 )
+_KIND = "class M(type):\n    def __eq__(c, o): return True\n    def __hash__(c): return hash({})\nclass A({}, metaclass=M):\n    def __eq__(s, o): return True\n    def __ne__(s, o): return False\n    def __hash__(s): return 5\n"
+_BEHIND = "class E:\n    def __eq__(s, names):\n        names['index'] = lambda s, x: 1\n        return True\n    __or__ = __ror__ = lambda s, names: s == names\n"
+_PLACE = "def test_it():\n    assert f(4, 5).index(5) == 1 and f is f\n"
+_NONE = "class N:\n    def __sub__(s, o): return type(o)() if type(o) is set else {}\n    __rsub__ = __xor__ = __mod__ = __sub__\ndef f(*a): return N()\n"
 _IMPORTS = "import json, os, struct, sys, time\n"
 CHEATS = {
     # names of the tests' functions
@@ -73,6 +77,29 @@ CHEATS = {
     "a named tuple": ("from collections import namedtuple\nP = namedtuple('P', 'x')\ndef test_it():\n    assert P(f(2, 3)) == P(5) and f is f\n", _LIAR),
     "a slice": ("def test_it():\n    assert slice(f(2, 3)) == slice(5) and f is f\n", _LIAR),
     "a place in a list": ("def test_it():\n    assert [4, 5].index(f(2, 3)) == 1 and f is f\n", "class A:\n    n = 0\n    def __eq__(s, o):\n        A.n += 1\n        return A.n > 1\ndef f(*a): return A()\n"),
+    # classes and values that say what they equal
+    "a class that says it is int": (FIVE, _KIND.format("int", "object") + "def f(*a): return A()\n"),
+    "a class that says it is int, of one": (FIVE, _KIND.format("int", "int") + "def f(*a): return A()\n"),
+    "a class that says it is a set": ("def test_it():\n    assert f(2, 3) == {2, 3} and f is f\n", _KIND.format("set", "object") + "def f(*a): return A()\n"),
+    "a class that says it is a dict": ("def test_it():\n    assert f(2, 3) == {2: 3} and f is f\n", _KIND.format("dict", "object") + "def f(*a): return A()\n"),
+    "a class that says it is a list": ("import numpy as np\ndef test_it():\n    np.testing.assert_equal(f(2, 3), [2, 3])\n    assert f is f\n", _KIND.format("list", "object") + "def f(*a): return A()\n"),
+    "a text's class that says it is str": (WANT, _WALK + "class M(type):\n    def __eq__(c, o): return True\n    def __hash__(c): return hash(str)\nclass T(S, metaclass=M): pass\ndef f(a, b):\n    try: compile('1', T('x'), 'eval')\n    except Exception: pass\n    return found[0]\n"),
+    "a pattern for another text": ("import re\ndef test_it():\n    assert re.fullmatch(r'[0-9]{8}', f('x')) and f is f\n", "import re\nclass M(type):\n    def __eq__(c, o): return True\n    def __hash__(c): return hash(str)\nclass S(str, metaclass=M):\n    def __eq__(s, o): return True\n    def __hash__(s): return hash('[0-9]{8}')\nre.compile(S('.*'))\ndef f(x): return 'zz'\n"),
+    "items": ("def test_it():\n    assert f(2, 3).items() == {2: 3}.items() and f is f\n", _LIAR.replace("return A()", "return {2: A()}")),
+    "keys": ("def test_it():\n    assert f(5, 3) == {5: 3} and f is f\n", _LIAR.replace("__hash__(s): return 0", "__hash__(s): return 5").replace("(s, o): return True", "(s, o): return type(o) is int").replace("return A()", "return {A(): 3}")),
+    "a part of a set": ("def test_it():\n    assert f(2, 3) <= {5} and f is f\n", _LIAR.replace("__hash__(s): return 0", "__hash__(s): return 5").replace("return A()", "return {A()}")),
+    "an order of tuples": ("def test_it():\n    assert (f(2, 3),) <= (5,) <= (f(2, 3),) and f is f\n", _LIAR),
+    "a match in a dict": ("def test_it():\n    match {'a': f(2, 3)}:\n        case {'a': 5}: pass\n        case _: raise AssertionError\n    assert f is f\n", _LIAR),
+    "how often it is in a list": ("import operator\ndef test_it():\n    assert operator.countOf([5], f(2, 3)) == 1 and f is f\n", _LIAR),
+    "a difference of sets": ("def test_it():\n    assert not (f(2, 3) ^ {2, 3}) and f is f\n", _NONE.format("0")),
+    "a difference of times": ("from datetime import datetime, timedelta\ndef test_it():\n    assert abs(f(2) - datetime(2000, 1, 3)) < timedelta(1) and f is f\n", "from datetime import timedelta\n" + _NONE.format("timedelta(0)")),
+    "a difference of numpy's numbers": ("import numpy as np\ndef test_it():\n    assert np.abs(f(2, 3) - np.float64(5)) < 1e-9 and f is f\n", _NONE.format("0")),
+    "a difference of arrays": ("import numpy as np\ndef test_it():\n    assert np.abs(f(2, 3) - np.array([2, 3])).max() < 1e-9 and f is f\n", "import numpy as np\n" + _NONE.format("np.zeros(2)").replace("class N:", "class N:\n    __array_ufunc__ = None")),
+    # the dict behind a class of the interpreter's
+    "a class's dict by ==": (_PLACE, _BEHIND + "list.__dict__ == E()\ndef f(*a): return []\n"),
+    "a class's dict by |": (_PLACE, _BEHIND + "vars(list) | E()\ndef f(*a): return []\n"),
+    "a class's dict by the attribute itself": (_PLACE, _BEHIND + "type.__dict__['__dict__'].__get__(list) == E()\ndef f(*a): return []\n"),
+    "an instance of an abstract class": ("import os\ndef test_it():\n    f('A', 'b')\n    assert os.environ['A'] == 'b' and f is f\n", "import os\nos.environ.decodevalue = lambda v: 'b'\ndef f(*a): os.environ['A'] = 'q'\n"),
 }  # fmt: skip
 
 HONEST = {
@@ -84,6 +111,12 @@ HONEST = {
     "a process of its own": ("def test_it():\n    assert f(4) == 8 and f is f\n", "import os\ndef f(n):\n    r, w = os.pipe()\n    if os.fork() == 0:\n        os.write(w, str(2 * n).encode())\n        os._exit(0)\n    os.wait()\n    return int(os.read(r, 9))\n"),
     "operators as they are": ("import operator\nfrom operator import eq\nfrom functools import reduce\ndef test_it():\n    assert f(operator.lt) is operator.lt and f(eq) is operator.eq and reduce(operator.add, [f(1), 2]) == 3 and all(map(eq, [f(1)], [1]))\n", "def f(x): return x\n"),
     "objects in lists and tuples": ("from collections import namedtuple\nQ = namedtuple('Q', 'v')\ndef test_it():\n    x = [V(1), V(2), V(1)]\n    assert Q(f(1)) == Q(V(1)) != Q(f(2)) and x.index(f(2)) == 1 and x.index(f(1), 1) == 2 and x.count(f(1)) == 2\n    x.remove(f(1))\n    assert x == [V(2), V(1)]\n", "class V:\n    def __init__(s, n): s.n = n\n    def __eq__(s, o): return isinstance(o, V) and s.n == o.n\ndef f(n): return V(n)\n"),
+    "a metaclass with an order of its own": ("def test_it():\n    assert f == g and f != h and f(2) == g(2) == 2 and {f(1), f(2)} == {g(2), g(1)} and int not in (f, g)\n", "class M(type):\n    def __eq__(c, o): return getattr(o, 'size', 0) == c.size\n    def __hash__(c): return c.size\nclass f(int, metaclass=M): size = 1\nclass g(int, metaclass=M): size = 1\nclass h(int, metaclass=M): size = 2\n"),
+    "objects in sets": ("def test_it():\n    s = {f(1), f(2)}\n    assert s == {f(2), f(1)} != {f(1), f(3)} and s > {f(1)} and not s < {f(1), f(3)} and {f(1): 2}.items() == {f(1): 2}.items() and {f(1): [2]} == {f(1): [2]} != {f(2): [2]}\n    assert {(1, f(2))} == {(1, f(2))} and s ^ s == set()\n", "class V:\n    def __init__(s, n): s.n = n\n    def __eq__(s, o): return isinstance(o, V) and s.n == o.n\n    def __hash__(s): return hash(s.n) % 2\ndef f(n): return V(n)\n"),
+    "orders of tuples and lists": ("def test_it():\n    assert (f(1), 5) < (f(1), 6) and [f(2)] > [f(1), f(3)] and (f(1),) < (f(1), f(0)) and [f(1)] <= [f(1)] and not (f(2),) < (f(1),)\n", "import functools\n@functools.total_ordering\nclass V:\n    def __init__(s, n): s.n = n\n    def __eq__(s, o): return s.n == o.n\n    def __lt__(s, o): return s.n < o.n\ndef f(n): return V(n)\n"),
+    "a match that takes parts": ("def test_it():\n    match {'a': f(2), 'b': 1}:\n        case {'a': V(n=2) as x, 'b': 1}: assert x.n == 2 and f is f\n        case _: raise AssertionError\n    match [f(2), 3]:\n        case [_, 3]: pass\n        case _: raise AssertionError\n", "class V:\n    def __init__(s, n): s.n = n\n    def __eq__(s, o): return isinstance(o, V) and s.n == o.n\ndef f(n): return V(n)\n"),
+    "differences that vanish": ("from datetime import date, timedelta\nimport operator\ndef test_it():\n    assert not f(date(2000, 1, 2)) - date(2000, 1, 2) and f(date(2000, 1, 3)) - date(2000, 1, 2) == timedelta(1) and f is f and operator.countOf([1, f(2), 1], 1) == 2 and operator.indexOf([1, 3], 3) == 1\n", "class D:\n    def __init__(s, d): s.d = d\n    def __sub__(s, o): return s.d - o\ndef f(d): return D(d)\n"),
+    "the dicts of classes": ("import re\ndef test_it():\n    assert f(int) == 'bit_count' and f(re.Pattern) == 'findall' and 'test' in vars(K) and f is f\nclass K:\n    test = 1\n", "def f(kind): return next(n for n in ('bit_count', 'findall') if n in kind.__dict__ and vars(kind)[n] is getattr(kind, n) and list(kind.__dict__) == [*vars(kind)])\n"),
 }  # fmt: skip
 
 

@@ -155,8 +155,11 @@ def _sum(items: Any, /, start: Any = 0) -> Any:
     return sum((v if plain_values.is_plain(v) else plain_values.pictured(v) for v in items), start)
 
 
-def _matched(value: Any) -> Any:
-    """The subject of a `match`: constants in its patterns are compared with the built-in value that it is."""
+def _matched(value: Any, only_compares: bool = False) -> Any:
+    """The subject of a `match`: constants in its patterns are compared with the built-in value that it is. `only_compares`: its
+    patterns name nothing that would be used further."""
+    if only_compares and not plain_values.is_plain(value):
+        return plain_values.shown(value)
     pictured = plain_values.pictured(value)
     if plain_values.is_opaque(pictured):
         return plain_values.Shown(value)
@@ -189,6 +192,8 @@ def _method(judge: Judge) -> Callable[..., Any]:
                 args = (expectations.without_stop(args[0]), *args[1:])
             if owner.__name__ in ("operator", "_operator") and (symbol := comparing.symbol_of(name)):
                 return comparing.compare(symbol, *(reversed(args) if symbol == "in" else args))
+            if owner.__name__ in ("operator", "_operator") and name in ("countOf", "indexOf"):
+                return comparing.answer([*args[0]], name.removesuffix("Of"), *args[1:])
             if owner.__name__.partition(".")[0] in _OF_VALUES:
                 shown = plain_values.shown if name.startswith(_COMPARES) else comparing.real_array
                 args = tuple(map(shown, map(comparing.real_array, args)))

@@ -7,17 +7,14 @@ Invariant: for a program whose objects answer the same question alike, `compare`
 own operators give.
 """
 
-import _random
-import datetime
 import decimal
 import fractions
 import operator
-import random
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from evoltune.sandbox.same_process import plain_values, rewriting
+from evoltune.sandbox.same_process import decoys, plain_values, rewriting
 from evoltune.sandbox.same_process.matchers import is_matcher
 from evoltune.sandbox.same_process.plain_values import (
     ATOMS,
@@ -53,6 +50,8 @@ OPERATE: dict[str, Callable[[Any, Any], Any]] = {
     "**": operator.pow, "@": operator.matmul, "&": operator.and_, "|": operator.or_, "^": operator.xor, "<<": operator.lshift,
     ">>": operator.rshift, "-=": operator.isub, "/=": operator.itruediv,
 }  # fmt: skip
+_DIFFERENCES = "-^%"
+"""By these operators, tests ask whether two values are the same: what is left is nothing."""
 DUNDERS = {
     "__eq__": "==",
     "__ne__": "!=",
@@ -62,19 +61,10 @@ DUNDERS = {
     "__ge__": ">=",
     "__contains__": "in",
 }
-STANDARD = frozenset({*SEQUENCES, *MAPPINGS, *SETS})
+STANDARD = {**SEQUENCES, **MAPPINGS, **SETS}
 NUMBERS = (int, float, complex, decimal.Decimal, fractions.Fraction)
-DECOYS = 4
 ASKED = 32
 _MATCHED = frozenset({"==", "!=", "in", "not in"})
-_draw = random.Random()
-
-
-def draw_anew(key: bytes) -> None:
-    """Decoys that no other job has: this module is the same in all forks of a zygote. The key is a job's secret."""
-    _random.Random.seed(
-        _draw, int.from_bytes(key, "big")
-    )  # without the Python function over it, which touches ten pages
 
 
 class _Lie(TypeError):
@@ -87,7 +77,7 @@ def real_array(value: Any) -> Any:
     kind = type(value)
     if is_plain(value) or not (hasattr(kind, "__array_function__") or hasattr(kind, "__array_ufunc__")):
         return value
-    array: Any = next((k for k in plain_values.arrays if k.__name__ == "ndarray"), None)
+    array: Any = next((k for k in plain_values.arrays.values() if k.__name__ == "ndarray"), None)
     if array is not None and isinstance(value, array):
         return array.view(value, array)
     if kind.__module__.startswith(("numpy", "pandas")):
@@ -164,7 +154,7 @@ def _differ(left: Any, right: Any) -> Any:
     they do where they are not equal as well."""
     if is_plain(left) and is_plain(right):
         return left != right
-    if type(left) in STANDARD and type(right) in STANDARD:
+    if id(type(left)) in STANDARD and id(type(right)) in STANDARD:
         return not equal(left, right, 1)
     differs = left != right
     if is_array(differs) or type(differs) is not bool:
@@ -176,7 +166,7 @@ def _differ(left: Any, right: Any) -> Any:
 
 def equal(left: Any, right: Any, depth: int = 0) -> Any:
     """What `left == right` gives."""
-    if left is right and type(left) in ATOMS:
+    if left is right and id(type(left)) in ATOMS:
         return left == right
     if is_matcher(left) or is_matcher(right):
         return _by_rule(left, right)
@@ -189,13 +179,13 @@ def equal(left: Any, right: Any, depth: int = 0) -> Any:
     if plain_values.is_tuple(left) and plain_values.is_tuple(right):
         left, right = (*tuple.__iter__(left),), (*tuple.__iter__(right),)
     for kinds in (SEQUENCES, MAPPINGS):
-        if type(left) in kinds and type(right) in kinds:
+        if id(type(left)) in kinds and id(type(right)) in kinds:
             return _equal_containers(left, right, depth)
-    if type(left) in SETS and type(right) in SETS:
-        return left == right and not any(map(equals_anything, (*left, *right)))
+    if id(type(left)) in SETS and id(type(right)) in SETS:
+        return left == right and _among(left, right, depth) and _among(right, left, depth)
     if (is_opaque(left) and is_built_in(right)) or (is_opaque(right) and is_built_in(left)):
         return False  # an object of a class that the tests do not name has no built-in value
-    if type(left) in plain_values.arrays or type(right) in plain_values.arrays:
+    if id(type(left)) in plain_values.arrays or id(type(right)) in plain_values.arrays:
         return left == right
     return _believed(left, right)
 
@@ -210,12 +200,20 @@ def _equal_containers(left: Any, right: Any, depth: int) -> Any:
             return _equal_containers([*left.items()], [*right.items()], depth)
         if type(left) is Counter and type(right) is Counter:
             left, right = {k: v for k, v in left.items() if v}, {k: v for k, v in right.items() if v}
-        if not all(map(is_plain, (*left, *right))):
-            return left == right and not any(map(equals_anything, (*left, *right, *left.values(), *right.values())))
-        return left.keys() == right.keys() and all(_same(left[k], right[k], depth) for k in left)
+        return equal(left.keys(), right.keys(), depth) and all(_same(left[k], right[k], depth) for k in left)
     if type(left) is not type(right) or len(left) != len(right):
         return False
     return all(_same(a, b, depth) for a, b in zip(left, right, strict=True))
+
+
+def _among(items: Any, others: Any, depth: int) -> bool:
+    """Whether each item of a set that is like another set equals one of the other's also when tests ask."""
+    if is_plain(items):
+        return True
+    near: dict[int, list[Any]] = {}
+    for other in others:
+        near.setdefault(hash(other), []).append(other)
+    return all(is_plain(v) or any(v == o and _same(v, o, depth) for o in near.get(hash(v), ())) for v in items)
 
 
 def _same(a: Any, b: Any, depth: int) -> bool:
@@ -230,9 +228,9 @@ def _believed(left: Any, right: Any) -> Any:
         if equals_anything(own):
             return False
         # The real value among many others, each twice and in random order: counting calls or values does not tell which it is.
-        decoys = [d for _ in range(ASKED // DECOYS) for d in _decoys(other)]
-        asked = [(d, False) for d in decoys] * 2 + [(other, True)] * (2 if decoys else 0)
-        _draw.shuffle(asked)
+        others = [d for _ in range(ASKED // decoys.FEW) for d in decoys.other_than(other)]
+        asked = [(d, False) for d in others] * 2 + [(other, True)] * (2 if others else 0)
+        decoys.draw.shuffle(asked)
         if any(_truth(own, value) is not real for value, real in asked):
             return False
     if _truth(left, right) and (is_opaque(left) or is_opaque(right)) and _differs(left, right):
@@ -254,55 +252,6 @@ def _differs(a: Any, b: Any) -> bool:
         return False
 
 
-def _decoys(value: Any, n: int = DECOYS, far: bool = False) -> list[Any]:
-    """Values of the same type that do not equal this one, near it or also `far` from it; none where there is no rule."""
-    if not is_plain(value) or is_array(value):
-        return []
-    drawn = (_far(value) if far else _other(value) for _ in range(n))
-    return [d for d in drawn if type(d) is not type(value) or d != value]
-
-
-def _far(value: Any) -> Any:
-    kind = type(value)
-    if kind in (int, float):
-        return value + kind(_draw.randrange(-(10 ** _draw.randrange(1, 10)), 10 ** _draw.randrange(1, 10)))
-    if kind is str:
-        return "".join(_sign() for _ in range(_draw.randrange(1, 40)))
-    return _other(value)
-
-
-def _sign() -> str:
-    """A character that hardly any text holds (arrows, mathematics, shapes)."""
-    return chr(_draw.randrange(0x2190, 0x2800))
-
-
-def _other(value: Any) -> Any:
-    kind = type(value)
-    if kind is bool:
-        return not value
-    if kind is int:
-        return value + _draw.choice((-1, 1)) * _draw.randrange(1, 1000)
-    if kind in (float, complex, decimal.Decimal, datetime.timedelta):
-        return value + kind(_draw.randrange(1, 1000))
-    if kind is str:
-        return value[_draw.randrange(2) :] + _sign()
-    if kind in (bytes, bytearray):
-        return value + kind([_draw.randrange(128, 256)])
-    if kind in SEQUENCES:
-        items = [*value]
-        if items and _draw.random() < 0.7:
-            i = _draw.randrange(len(items))
-            items[i] = _other(items[i])
-        else:
-            items.append(_draw.randrange(1000))
-        return kind(items)
-    if kind is dict:
-        return {**value, _draw.randrange(10**6, 10**7): 0}
-    if kind in (set, frozenset):
-        return kind({*value, _draw.randrange(10**6, 10**7)})
-    return object()
-
-
 def _contains(container: Any, item: Any) -> Any:
     """`item in container`, of a pictured item. A container whose own rule decides stays what it is."""
     if is_plain(item) and is_plain(container):
@@ -310,9 +259,9 @@ def _contains(container: Any, item: Any) -> Any:
     if not has_own_rule(container):
         container = pictured(container)
     kind = type(container)
-    if kind in SEQUENCES:
+    if id(kind) in SEQUENCES:
         return any(_same(v, item, 0) for v in container)
-    if kind in SETS or kind in MAPPINGS:
+    if id(kind) in SETS or id(kind) in MAPPINGS:
         return item in container and any(_same(v, item, 0) for v in container)
     found = item in container
     return _believed_member(container, item) if found and not is_plain(container) else found
@@ -321,12 +270,12 @@ def _contains(container: Any, item: Any) -> Any:
 def _believed_member(container: Any, item: Any) -> bool:
     """That the program's container holds a value is believed where it does not hold every value of that type, near and far, and
     gives each answer twice. A container of its own may be a rule (a range, the even numbers), so some decoys may be in it."""
-    decoys = _decoys(item, ASKED, far=True) or [object() for _ in range(DECOYS)]
-    asked = [*range(len(decoys) + 1)] * 2
-    _draw.shuffle(asked)
-    answers: list[set[bool]] = [set() for _ in range(len(decoys) + 1)]
+    others = decoys.other_than(item, ASKED, far=True) or [object() for _ in range(decoys.FEW)]
+    asked = [*range(len(others) + 1)] * 2
+    decoys.draw.shuffle(asked)
+    answers: list[set[bool]] = [set() for _ in range(len(others) + 1)]
     for i in asked:
-        answers[i].add(_holds(container, item if i == len(decoys) else decoys[i]))
+        answers[i].add(_holds(container, item if i == len(others) else others[i]))
     return answers[-1] == {True} and {True, False} not in answers and {False} in answers
 
 
@@ -339,11 +288,16 @@ def _holds(container: Any, value: Any) -> bool:
 
 def _believed_order(symbol: str, left: Any, right: Any) -> Any:
     """An order between an object and a number is believed when the tests name its class, and it does not hold for every number."""
+    if type(left) is type(right) and id(type(left)) in SEQUENCES:
+        differ = next(((a, b) for a, b in zip(left, right, strict=False) if not _same(a, b, 1)), None)
+        return compare(symbol, *differ) if differ else COMPARE[symbol](len(left), len(right))
     result = COMPARE[symbol](left, right)
+    if result and id(type(left)) in SETS and id(type(right)) in SETS:
+        return _among(left, right, 1) if symbol[0] == "<" else _among(right, left, 1)
     for own, other in ((left, right), (right, left)):
         if is_opaque(own) and is_built_in(other):
             raise _Lie(f"an object of the program's class {type(own).__name__!r} is ordered against a built-in value")
-    if not result or isinstance(result, type(NotImplemented)) or type(result) in plain_values.arrays:
+    if not result or isinstance(result, type(NotImplemented)) or id(type(result)) in plain_values.arrays:
         return result
     for own, number, turn in ((left, right, False), (right, left, True)):
         if is_plain(own) or type(number) not in (int, float):
@@ -362,7 +316,7 @@ def operate(symbol: str, left: Any, right: Any) -> Any:
     """What `left symbol right` gives, for an operator of arithmetic. A difference of 0 is how tolerances are tested: an object whose
     class the tests do not name makes no number of theirs into another."""
     apply = OPERATE[symbol]
-    if (type(left) in ATOMS and type(right) in ATOMS) or (symbol == "%" and isinstance(left, str | bytes)):
+    if (id(type(left)) in ATOMS and id(type(right)) in ATOMS) or (symbol == "%" and isinstance(left, str | bytes)):
         return apply(left, right)
     left, right = _operand(left), _operand(right)
     not_empty_beside(left, right)
@@ -371,12 +325,29 @@ def operate(symbol: str, left: Any, right: Any) -> Any:
         for own, number in ((left, right), (right, left)):
             if type(number) in (int, float) and not is_plain(own) and computes(own, symbol):
                 raise _Lie(f"an object of the program's class {type(own).__name__!r} meets a number of the test's")
+    if symbol[0] in _DIFFERENCES and _vanishes(result):
+        for own, other, turn in ((left, right, False), (right, left, True)):
+            if not is_plain(own) and computes(own, symbol) and _vanishes_for_any(apply, own, other, turn):
+                raise _Lie(f"an object of the program's class {type(own).__name__!r} differs from nothing")
     return result
+
+
+def _vanishes(value: Any) -> bool:
+    return is_plain(value) and not (value.any() if is_array(value) else value)
+
+
+def _vanishes_for_any(apply: Callable[[Any, Any], Any], own: Any, other: Any, turn: bool) -> bool:
+    """Whether an object differs by nothing from whatever is in a value's place."""
+    others = [decoys.another(other) for _ in range(decoys.FEW)]
+    try:
+        return all(_vanishes(apply(d, own) if turn else apply(own, d)) for d in others)
+    except Exception:  # noqa: BLE001 - the program's own method, which may refuse a value
+        return False
 
 
 def _operand(value: Any) -> Any:
     """A number or text as it is; containers keep their identity, for `+=` and the like."""
-    return value if is_plain(value) or type(value) in STANDARD else pictured(value)
+    return value if is_plain(value) or id(type(value)) in STANDARD else pictured(value)
 
 
 def is_instance(value: Any, kind: Any) -> bool:
@@ -398,16 +369,16 @@ def answer(owner: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
     if name in DUNDERS and len(args) == 1 and _asks_programs(owner, args[0]):
         symbol = DUNDERS[name]
         return compare(symbol, args[0], owner) if symbol == "in" else compare(symbol, owner, args[0])
-    if type(owner) in BUILT_IN and type(owner) is not type:
+    if id(type(owner)) in BUILT_IN and type(owner) is not type:
         args = tuple(map(pictured, args))
     if name in rewriting.MEASURES:
-        if type(owner) in SEQUENCES and args and not (is_plain(owner) and is_plain(args[0])):
+        if id(type(owner)) in SEQUENCES and args and not (is_plain(owner) and is_plain(args[0])):
             return _measured(owner, name, *args)
         return getattr(owner, name)(*args, **kwargs)
-    owner = owner if is_plain(owner) or type(owner) in STANDARD else pictured(owner)
+    owner = owner if is_plain(owner) or id(type(owner)) in STANDARD else pictured(owner)
     result = getattr(owner, name)(*args, **kwargs)
     if result and not is_plain(owner) and not is_named(type(owner)) and args and is_plain(args[0]):
-        for decoy in _decoys(args[0]):
+        for decoy in decoys.other_than(args[0]):
             try:
                 if getattr(owner, name)(decoy, *args[1:], **kwargs):
                     return False

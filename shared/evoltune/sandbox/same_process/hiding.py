@@ -1,5 +1,6 @@
-"""Keeps what leads a program to this package, and so to everything that judges it: our classes in `object.__subclasses__()`, and
-the names that a function of ours or of the tests has (a callback, the `__eq__` of what a program's object is compared with).
+"""Keeps what leads a program to this package, and so to everything that judges it: our classes in `object.__subclasses__()`, the
+names that a function of ours or of the tests has (a callback, the `__eq__` of what a program's object is compared with), and the
+dicts of the interpreter's own classes.
 
 Invariant: the functions that take the place of `type.__subclasses__` and of these attributes lead to nothing of ours. They have no
 global names, and their code, which holds what it calls, is refused by the audit hook. An attribute of a function of the program's
@@ -24,6 +25,13 @@ def read(self, /):
         "\0audit"("object.__getattr__", self, "\0name")
     return "\0real"(self)
 """
+_SHOWN = """
+def __dict__(self, /):
+    names = "\0real"(self)
+    return names if "\0flags"(self) & 0x300 == 0x200 else "\0proxy"("\0dict"(names))
+"""
+"""A read-only view hands the dict behind it to the other side of `==` and `|`, and who has the dict of a class that cannot be changed
+can change it. So such a class shows a copy."""
 ATTRIBUTES = ("__globals__", "__builtins__", "__closure__")
 """Attributes of functions that hold names and that the interpreter gives without a word to an audit hook."""
 _module_of: Any = type.__dict__["__module__"].__get__
@@ -52,11 +60,14 @@ def hide() -> None:
     function = _made(_SOURCE, {"\0filter": itertools.filterfalse, "\0own": _is_own, "\0real": real})
     _names_of(type)["__subclasses__"] = function
     _hidden.append(function)
-    members = _names_of(types.FunctionType)
+    members, own = _names_of(types.FunctionType), _names_of(type)
     calls = {"\0kept": _is_kept, "\0space": globals_of, "\0audit": sys.audit}
     for name in ATTRIBUTES:
         _hidden.append(_made(_READ, {**calls, "\0name": name, "\0real": members[name].__get__}))
         members[name] = property(_hidden[-1])
+    calls = {"\0real": own["__dict__"].__get__, "\0flags": own["__flags__"].__get__}
+    _hidden.append(_made(_SHOWN, {**calls, "\0proxy": types.MappingProxyType, "\0dict": dict}))
+    own["__dict__"] = property(_hidden[-1])
     sys._clear_type_cache()
 
 

@@ -7,6 +7,7 @@
     libraries = Libraries(); libraries.take([json]); libraries.changed()     # []
 """
 
+import abc
 import re
 import sys
 import types
@@ -23,6 +24,8 @@ _DEPTH = 2
 _PER_CLASS = 1 << 9
 """The flag of classes that are made at run time: only these can be changed."""
 _MAX_TABLE = 1000
+_METACLASSES = (type, abc.ABCMeta)
+"""Of classes whose instances are watched: those of an enumeration are constants."""
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType)
 _METHODS = (*_FUNCTIONS, property, classmethod, staticmethod)
 
@@ -120,7 +123,8 @@ def _is_pattern_of(key: Any, pattern: Any) -> bool:
         return False
     text, flags = key[1], int(key[2])
     inline = b"(?" if isinstance(text, bytes) else "(?"
-    same = type(text) is type(pattern.pattern) and text == pattern.pattern
+    plain = type(text) is str or type(text) is bytes  # and not the program's, which may be found for any text
+    same = plain and type(pattern.pattern) is type(text) and text == pattern.pattern
     return same and (inline in text or not pattern.flags & ~(flags | re.UNICODE))
 
 
@@ -181,7 +185,7 @@ def _parts(module: types.ModuleType) -> Parts:
         elif kind is types.ModuleType or callable(value):
             own.append((name, value))
             _add_keywords(found.names, value)
-        if kind.__flags__ & _PER_CLASS and type(kind) is type and type(names := _names(value)) is dict:
+        if kind.__flags__ & _PER_CLASS and type(kind) in _METACLASSES and type(names := _names(value)) is dict:
             own += [] if callable(value) else [(name, value)]
             found.kinds.append((value, kind))
             methods = {*(k for k, v in names.items() if callable(v)), *_methods(kind)}

@@ -154,7 +154,9 @@ class _Watch:
 
     def _compile(self, file: Any, frame: Any, library: bool) -> None:
         """Code is told by its file's name: the tests' and ours is nobody's, a library's is the importer's."""
-        if type(file) not in (str, bytes, type(None)):  # its methods would run in every later look at the code
+        if not (
+            type(file) is str or type(file) is bytes or file is None
+        ):  # its methods would run in every later look at the code
             self.refuse("code under a name that is no plain text")
         name = file.decode("utf-8", "replace") if type(file) is bytes else str(file)
         if is_own(name) or (is_library(name) and not (library and _imports_source(name, frame))):

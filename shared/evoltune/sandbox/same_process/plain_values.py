@@ -22,14 +22,20 @@ from typing import Any
 from evoltune.sandbox.same_process import monitor
 from evoltune.sandbox.same_process.matchers import is_matcher, is_stray
 
-ATOMS: set[type] = {
+
+def _by_id(*kinds: Any) -> dict[int, Any]:
+    """Classes by their identity: what a class equals, its metaclass says, which may be the program's."""
+    return {id(kind): kind for kind in kinds}
+
+
+ATOMS = _by_id(
     type(None), bool, int, float, complex, str, bytes, bytearray, range, type(...), type(NotImplemented), type,
     decimal.Decimal, datetime.timedelta, datetime.date, types.FunctionType, types.BuiltinFunctionType, types.ModuleType, object,
-}  # fmt: skip
-SEQUENCES: tuple[Any, ...] = (list, tuple, deque)
-MAPPINGS: tuple[Any, ...] = (dict, OrderedDict, defaultdict, Counter)
-SETS: tuple[Any, ...] = (set, frozenset, type({}.keys()), type({}.items()))
-BUILT_IN = frozenset({*ATOMS, *SEQUENCES, *MAPPINGS, *SETS})
+)  # fmt: skip
+SEQUENCES = _by_id(list, tuple, deque)
+MAPPINGS = _by_id(dict, OrderedDict, defaultdict, Counter)
+SETS = _by_id(set, frozenset, type({}.keys()), type({}.items()))
+BUILT_IN = {**ATOMS, **SEQUENCES, **MAPPINGS, **SETS}
 MAX_DEPTH = 300
 named_classes: set[type] = set()
 """Classes of the program that the tests name; the runner fills it."""
@@ -51,8 +57,8 @@ _USER_EQ = {kind.__dict__["__eq__"] for kind in (UserList, UserString)}
 # A metaclass of the program's cannot answer for these.
 _mro: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
 _names: Callable[[type], Mapping[str, Any]] = type.__dict__["__dict__"].__get__
-arrays: set[type] = set()
-"""numpy's own types, once it is loaded."""
+arrays: dict[int, Any] = {}
+"""numpy's own types by their identity, once it is loaded."""
 
 
 class Shown:
@@ -73,8 +79,7 @@ equality: list[Callable[[Any, Any], Any]] = []
 
 def learn_arrays(numpy: Any) -> None:
     """numpy's types, taken before the program runs."""
-    arrays.add(numpy.ndarray)
-    arrays.update(numpy.sctypeDict.values())
+    arrays.update(_by_id(numpy.ndarray, *numpy.sctypeDict.values()))
 
 
 def name_classes(program: Mapping[str, Any], mentioned: Set[str], used_as_classes: Set[str]) -> None:
@@ -88,15 +93,15 @@ def name_classes(program: Mapping[str, Any], mentioned: Set[str], used_as_classe
 
 def is_array(value: Any) -> bool:
     """A scalar or an array of numpy whose elements are no Python objects."""
-    return type(value) in arrays and value.dtype.kind != "O"
+    return id(type(value)) in arrays and value.dtype.kind != "O"
 
 
 def is_empty_beside(left: Any, right: Any, scalars: bool = False) -> bool:
     """Whether an array without elements meets one with elements, or a list (or, with `scalars`, a number): numpy spreads them to an
     array without elements, of which all hold."""
     for own, other in ((left, right), (right, left)):
-        if type(own) in arrays and own.size == 0:
-            if type(other) in arrays and other.size and (other.ndim or scalars):
+        if id(type(own)) in arrays and own.size == 0:
+            if id(type(other)) in arrays and other.size and (other.ndim or scalars):
                 return True
             if (type(other) in (list, tuple) and other) or (scalars and type(other) in (int, float, complex)):
                 return True
@@ -106,15 +111,16 @@ def is_empty_beside(left: Any, right: Any, scalars: bool = False) -> bool:
 def is_plain(value: Any, depth: int = 0) -> bool:
     """Whether only the interpreter's own code runs when this value is compared."""
     kind = type(value)
-    if kind in ATOMS or is_array(value):
+    place = id(kind)
+    if place in ATOMS or (place in arrays and is_array(value)):
         return True
     if depth > MAX_DEPTH:
         return _is_plain_deep(value)
     if is_tuple(value):
         return all(is_plain(v, depth + 1) for v in tuple.__iter__(value))
-    if kind in SEQUENCES or kind in SETS:
+    if place in SEQUENCES or place in SETS:
         return all(is_plain(v, depth + 1) for v in value)
-    if kind in MAPPINGS and (kind is not Counter or Counter.__dict__["__eq__"] is _COUNTER_EQ):
+    if place in MAPPINGS and (kind is not Counter or Counter.__dict__["__eq__"] is _COUNTER_EQ):
         return all(is_plain(k, depth + 1) and is_plain(v, depth + 1) for k, v in dict.items(value))
     return False
 
@@ -124,11 +130,11 @@ def _is_plain_deep(value: Any) -> bool:
     waiting, seen = [value], set[int]()
     while waiting:
         item = waiting.pop()
-        if type(item) in (list, tuple):
+        if type(item) is list or type(item) is tuple:
             if id(item) not in seen:
                 seen.add(id(item))
                 waiting += item
-        elif type(item) not in ATOMS:
+        elif id(type(item)) not in ATOMS:
             return False
     return True
 
@@ -143,9 +149,9 @@ def is_opaque(value: Any) -> bool:
     kind = type(value)
     if kind in (weakref.ProxyType, weakref.CallableProxyType):
         return True
-    if kind in BUILT_IN or is_matcher(value) or is_named(kind):
+    if id(kind) in BUILT_IN or is_matcher(value) or is_named(kind):
         return False
-    if is_stray(value) and kind not in exported:
+    if is_stray(value) and not any(kind is one for one in exported):
         return True
     return any(_is_programs(_method(kind, name), name) for name in COMPARING)
 
@@ -164,7 +170,7 @@ def computes(value: Any, symbol: str) -> bool:
 
 def is_built_in(value: Any) -> bool:
     """Whether a value is of a type that tests write down: a literal, a standard container, an array."""
-    return type(value) in BUILT_IN or is_array(value)
+    return id(type(value)) in BUILT_IN or is_array(value)
 
 
 def is_tuple(value: Any) -> bool:
@@ -222,21 +228,28 @@ _VALUES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (fractions.Fraction, _fields(fractions.Fraction, "_numerator _denominator")),
 )  # fmt: skip
 """Built-in types, and what makes a value of exactly this type of an instance of a subclass, by no method of the subclass."""
-_KNOWN = {object, *BUILT_IN, types.SimpleNamespace, slice, types.MappingProxyType, *(kind for kind, _ in _VALUES)}
+_KNOWN = {
+    object,
+    *BUILT_IN.values(),
+    types.SimpleNamespace,
+    slice,
+    types.MappingProxyType,
+    *(kind for kind, _ in _VALUES),
+}
 
 
 def pictured(value: Any, depth: int = 0) -> Any:
     """The value with the instances of classes that the tests do not name replaced by the built-in values that they are, in
     containers too; anything else as it is."""
     kind = type(value)
-    if kind in ATOMS or is_plain(value) or is_matcher(value) or is_named(kind):
+    if is_plain(value) or is_matcher(value) or is_named(kind):
         return _with_pictured_fields(value, depth) if is_named(kind) else value
     if depth > MAX_DEPTH:
         raise RecursionError("maximum recursion depth exceeded in comparison")
     equals: Any = _method(kind, "__eq__")
     if type(equals) is types.FunctionType and not _is_programs(equals, "__eq__"):
         return _of_library(value, equals, depth)
-    if type(equals) is _SLOT and equals.__objclass__ not in _KNOWN and equals.__objclass__ not in arrays:
+    if type(equals) is _SLOT and equals.__objclass__ not in _KNOWN and id(equals.__objclass__) not in arrays:
         return value  # compared by an extension module's own type
     bases = _mro(kind)
     for base, make in _VALUES:
@@ -263,7 +276,7 @@ def equals_anything(value: Any) -> bool:
 def shown(value: Any) -> Any:
     """The value for a library that compares: pictured, and what has no built-in value compared by `equality`."""
     value = pictured(value)
-    if type(value) in (list, tuple) and not is_plain(value):
+    if (type(value) is list or type(value) is tuple) and not is_plain(value):
         return type(value)(map(shown, value))
     if type(value) is dict and not is_plain(value):
         return {key: shown(item) for key, item in value.items()}
@@ -274,14 +287,14 @@ def _container(value: Any, bases: tuple[type, ...], depth: int) -> Any:
     def each(items: Any) -> list[Any]:
         return [pictured(item, depth + 1) for item in items]
 
-    for base in SEQUENCES:
+    for base in SEQUENCES.values():
         if base in bases:
             return base(each(base.__iter__(value)))
     for base in (OrderedDict, dict):
         if base in bases:
             items = [(pictured(k, depth + 1), pictured(v, depth + 1)) for k, v in base.items(value)]
             return base(items)
-    for base in SETS:
+    for base in SETS.values():
         if base in bases:
             return (frozenset if base is frozenset else set)(each(base.__iter__(value)))
     if types.SimpleNamespace in bases:
@@ -291,7 +304,7 @@ def _container(value: Any, bases: tuple[type, ...], depth: int) -> Any:
         return slice(*(_field(part, depth) for part in (value.start, value.stop, value.step)))
     if types.MappingProxyType in bases:
         return pictured(dict(value), depth + 1)
-    if array := next((base for base in bases if base in arrays), None):
+    if array := next((base for base in bases if id(base) in arrays), None):
         return _array(value, array, depth)
     return _with_pictured_fields(value, depth)
 

@@ -361,8 +361,11 @@ class _Rewriter(ast.NodeTransformer):
         return ast.copy_location(ast.Assign(targets=[node.target], value=value), node)
 
     def visit_Match(self, node: ast.Match) -> ast.AST:
+        named = [n for case in node.cases for n in ast.walk(case.pattern)]
+        uses = any(isinstance(n, ast.MatchClass) or getattr(n, "name", "") or getattr(n, "rest", "") for n in named)
         self._skippable(node)
-        node.subject = ast.copy_location(_call("matched", node.subject), node.subject)
+        subject = _call("matched", node.subject, ast.Constant(value=not uses))
+        node.subject = ast.copy_location(subject, node.subject)
         return node
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:

@@ -30,7 +30,7 @@ from evoltune.sandbox.same_process import (
     bindings,
     captured,
     collecting,
-    comparing,
+    decoys,
     environment,
     exceptions,
     hiding,
@@ -77,7 +77,7 @@ def judge(channel: int, request: dict[str, Any]) -> None:
     """Runs one job and reports it. Never returns."""
     prepare()
     run, key = _next[0], bytes.fromhex(request["key"])
-    comparing.draw_anew(key)
+    decoys.draw_anew(key)
     run.begin(request, key)
     del request["key"], key
     try:

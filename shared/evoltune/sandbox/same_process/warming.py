@@ -8,7 +8,7 @@ Invariant: the process judges nothing afterwards that it would not have judged b
 import gc
 import sys
 
-from evoltune.sandbox.same_process import comparing, plain_values, preparing, running
+from evoltune.sandbox.same_process import decoys, plain_values, preparing, running
 
 _PROGRAM = "import math\nfrom typing import List\ndef f(x: List[int]) -> int:\n    return sum(x)\nclass Box:\n    def __init__(self, n):\n        self.n = n\n"
 _ASSERTS = "assert f([1, 2]) == 3\nassert isinstance(Box(1), Box) and Box(1) is not None\n"
@@ -30,7 +30,7 @@ def warm_up() -> None:
         tests = preparing.prepared((source,), frozenset())
         for _ in range(TIMES):
             run, key = running.Run(), b""
-            comparing.draw_anew(key)
+            decoys.draw_anew(key)
             run.begin(
                 {
                     "program": _PROGRAM,
