@@ -60,6 +60,7 @@ BELOW: dict[str, set[str]] = {
 LAZY = {
     "evoltune": "public names load when they are used",
     "evoltune.cli": "a command loads only itself",
+    "evoltune.sandbox.same_process.pytest_fixtures": "what the zygote holds, each fork holds",
     "evoltune.sandbox.worker": "what each process of the sandbox imports, and when, is part of its isolation",
 }
 """Modules whose imports inside functions have another reason than a heavy library."""

@@ -6,12 +6,11 @@ Invariant: nothing of a user's or a project's files is mounted; whatever a job w
     fresh_scratch()                    # after a job that left files
 """
 
+import itertools
 import os
-import pkgutil
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import PurePath
 
 from evoltune.sandbox import kernel
 
@@ -144,14 +143,17 @@ def empty_folder(top: str) -> None:
 def modules_to_preload() -> list[str]:
     """Standard library modules that another user could not import: on a host where a Python below /root is closed to the
     jobs' user, the zygote imports them beforehand. Empty where all may read the library."""
-    library = PurePath(os.__file__).parent
-    if all(os.stat(place).st_mode & 0o001 for place in (library, *library.parents)):
+    library = os.path.dirname(os.__file__)
+    folders = itertools.accumulate(library.split("/")[1:], "{}/{}".format, initial="")
+    if all(os.stat(folder or "/").st_mode & 0o001 for folder in folders):
         return []
     names = sorted(n for n in sys.stdlib_module_names - _MODULES_WITH_SIDE_EFFECTS if not n.startswith("_"))
     return [module for name in names for module in (name, *_submodules(name, f"{library}/{name}"))]
 
 
 def _submodules(package: str, folder: str) -> Iterator[str]:
+    import pkgutil  # late, as above
+
     for module in pkgutil.iter_modules([folder]):
         if not module.name.startswith(("_", "test")):
             yield f"{package}.{module.name}"

@@ -9,7 +9,6 @@ Invariant: `enter` reports the level that it really reached and the reason for e
 """
 
 import os
-import platform
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ _REMEDY = (
     "user namespaces may be off: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone=1, "
     "kernel.apparmor_restrict_unprivileged_userns=0; in Docker: --security-opt seccomp=unconfined, or --privileged"
 )
-_OWN_CORES = kernel.own_cores_filter(platform.machine())
+_OWN_CORES = kernel.own_cores_filter(kernel.MACHINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +63,7 @@ def enter(at_most: str) -> Isolation:
     if not landlocked:
         lacks.append("Landlock (Linux 5.13 or later with `landlock` in the `lsm=` boot parameter)")
     if not filtered:
-        lacks.append(f"seccomp (x86_64 or aarch64 Linux, not {platform.machine()})")
+        lacks.append(f"seccomp (x86_64 or aarch64 Linux, not {kernel.MACHINE})")
     level = "L0" if not filtered else "L1" if not landlocked else "L2" if not namespaces else "L3"
     scratch = filesystem.SCRATCH if namespaces else filesystem.make_host_scratch(uid)
     return Isolation(
@@ -136,7 +135,7 @@ def restrict(isolation: Isolation, proc: int = -1) -> None:
         readable = [*filesystem.readable_folders(), *filesystem.ETC]
         kernel.restrict_files(readable, [writable], filesystem.DEVICES, proc)
     if isolation.seccomp:
-        kernel.install_filter(kernel.base_filter(platform.machine(), zygote=isolation.namespaces))
+        kernel.install_filter(kernel.base_filter(kernel.MACHINE, zygote=isolation.namespaces))
 
 
 def drop_privileges(isolation: Isolation) -> None:

@@ -9,12 +9,11 @@ seccomp (system calls) and Landlock (files) refuse a process and its children, t
 
 import ctypes
 import os
-import platform
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 
+MACHINE = os.uname().machine
 _LIBC = ctypes.CDLL(None, use_errno=True)
 plain_fork = ctypes.PyDLL(None).fork
 """`fork` without the check of its result, which is negative where it fails."""
@@ -71,7 +70,7 @@ def detach(target: str) -> None:
 def pivot(root: str) -> None:
     """Makes `root`, a mount point, the root directory and unmounts the old one."""
     os.chdir(root)
-    syscall("pivot_root", {"x86_64": 155, "aarch64": 41}[platform.machine()], b".", b".")
+    syscall("pivot_root", {"x86_64": 155, "aarch64": 41}[MACHINE], b".", b".")
     _checked("umount old root", _LIBC.umount2(b".", 2))
     os.chdir("/")
 
@@ -103,7 +102,8 @@ _SYSCALL_NUMBER, _ARCHITECTURE, _ARGUMENT_0, _ARGUMENT_1 = 0, 4, 16, 24
 _ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _COLUMN = [*_ARCH].index
 # Numbers of system calls: (x86_64, aarch64). The table is read here, because no job can see this folder.
-_TABLE = Path(__file__).with_name("denied_calls.txt").read_text(encoding="utf-8").splitlines()
+with open(os.path.join(os.path.dirname(__file__), "denied_calls.txt"), encoding="utf-8") as _table:
+    _TABLE = _table.read().splitlines()
 _DENIED = [tuple(map(int, line.split()[1:])) for line in _TABLE if not line.startswith("#")]
 _CLONE, _CLONE3, _UNSHARE, _SETNS, _PRLIMIT = (56, 220), (435, 435), (272, 97), (308, 268), (302, 261)
 _KILL_CALL, _TGKILL, _SETSID, _SETPGID, _AFFINITY = (62, 129), (234, 131), (112, 157), (109, 154), (203, 122)
@@ -164,7 +164,7 @@ def _with_denied(code: list[bytes], calls: list[int]) -> bytes:
 
 
 def seccomp_supported() -> bool:
-    return platform.machine() in _ARCH and ctypes.sizeof(ctypes.c_void_p) == 8
+    return MACHINE in _ARCH and ctypes.sizeof(ctypes.c_void_p) == 8
 
 
 def install_filter(code: bytes) -> None:

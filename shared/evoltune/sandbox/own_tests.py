@@ -12,14 +12,19 @@ own, writes a secret that it took from a descriptor before the program ran. What
 import os
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from evoltune.sandbox.languages import LANGUAGES, defined_names, java_names
 
-_FOLDER = Path(__file__).with_name("harness")
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+_FOLDER = os.path.join(os.path.dirname(__file__), "harness")
 # Read when this module is imported: no job can see this folder.
-_HARNESS = {file.name: file.read_text(encoding="utf-8") for file in sorted(_FOLDER.iterdir()) if file.is_file()}
+_HARNESS = {file: _read(os.path.join(_FOLDER, file)) for file in sorted(os.listdir(_FOLDER))}
 _IMPORT = re.compile(r"^[ \t]*import\b[^\n;]*;[ \t]*\n?", re.M)
 _UNDONE = "if else for while do return switch case default break continue goto main assert NDEBUG exit abort true false".split()
 """Macros of a C program that its tests must not meet."""

@@ -23,7 +23,6 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evoltune.sandbox import wire
@@ -132,7 +131,8 @@ def _verifier(data: socket.socket, zygote: Zygote, domain: Domain | None, config
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # kills even inside C code
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[0])
     limit = pages * os.sysconf("SC_PAGE_SIZE") + (VERIFIER_MB << 20)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     dispatcher = Dispatcher(zygote.requests, config, zygote.level)
@@ -198,7 +198,7 @@ def _answer(kind: str, item: Any, domain: Domain | None, context: Context, confi
         if isinstance(error, DomainError):
             return {"status": "error", "reason": str(error)[:MAX_RAISED], "raised": True}
         frame = place(error)
-        where = f"{frame.name}, {Path(frame.filename).name}:{frame.lineno}"
+        where = f"{frame.name}, {os.path.basename(frame.filename)}:{frame.lineno}"
         return {"status": "error", "reason": f"{WHOSE} {told(error)[:MAX_RAISED]} ({where})", "raised": True}
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)

@@ -17,7 +17,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from evoltune.errors import IsolationError
@@ -136,7 +135,7 @@ class _JobLoop:
         """Runs jobs until the verifier process and the supervisor close the line."""
         scratch = self.isolated.scratch
         os.chdir(scratch)
-        tmp_is_scratch = self.isolated.namespaces and Path("/tmp").is_symlink()
+        tmp_is_scratch = self.isolated.namespaces and os.path.islink("/tmp")
         # What programs see is the environment of `python main.py`, and nothing of ours.
         libraries = {"LD_LIBRARY_PATH": os.environ["LD_LIBRARY_PATH"]} if "LD_LIBRARY_PATH" in os.environ else {}
         folder = "/tmp" if tmp_is_scratch else scratch

@@ -22,7 +22,22 @@ def test_no_harmless_job_is_left():
 
 def test_a_fork_holds_no_module_that_only_some_jobs_need(one):
     program = "import sys\nLOADED = {*sys.modules}\ndef f(names):\n    return sorted(LOADED & {*names})"
-    late = ["zlib", "bz2", "lzma", "tempfile", "shutil", "difflib", "unittest", "asyncio", "hashlib", "subprocess"]
+    late = [
+        "zlib",
+        "bz2",
+        "lzma",
+        "tempfile",
+        "shutil",
+        "difflib",
+        "unittest",
+        "asyncio",
+        "hashlib",
+        "subprocess",
+        "pathlib",
+        "urllib",
+        "platform",
+        "pkgutil",
+    ]
     tests = f"assert f(['json', *{late}]) == ['json']\n"
     for more in ("", "class Own: pass\nassert isinstance(Own(), Own)\n"):
         verdict = one(program, tests + more)

@@ -12,7 +12,6 @@ import builtins
 import datetime
 import decimal
 import fractions
-import pathlib
 import types
 import weakref
 from collections import Counter, OrderedDict, UserList, UserString, defaultdict, deque
@@ -339,7 +338,7 @@ def _of_library(value: Any, equals: Any, depth: int) -> Any:
         return pictured(value.data, depth + 1)
     if fractions.Fraction in bases:
         return _fields(fractions.Fraction, "_numerator _denominator")(value)
-    if pathlib.PurePath in bases:
+    if any(base.__name__ == "PurePath" and base.__module__.startswith("pathlib") for base in bases):
         return kind(pictured(str(value)))
     if kind.__name__ == "_Call" and tuple in bases:  # a call that a mock remembers
         copy = tuple.__new__(kind, [_argument(v, depth) for v in tuple.__iter__(value)])

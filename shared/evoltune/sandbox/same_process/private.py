@@ -8,7 +8,6 @@ Invariant: what a program does to `builtins`, or to a module that it can import,
 import builtins
 import importlib.util
 import os
-import pkgutil
 import types
 from typing import Any
 
@@ -18,9 +17,11 @@ PACKAGE = "evoltune.sandbox.same_process"
 def _read() -> dict[str, types.CodeType]:
     """The code of the package's modules, read while its files are in sight: in the sandbox they are not."""
     found = {}
-    for module in pkgutil.iter_modules([os.path.dirname(__file__)], f"{PACKAGE}."):
-        spec: Any = importlib.util.find_spec(module.name)
-        found[module.name] = spec.loader.get_code(module.name)
+    for file in os.listdir(os.path.dirname(__file__)):
+        name = f"{PACKAGE}.{file.removesuffix('.py')}"
+        if file.endswith(".py") and file != "__init__.py":
+            spec: Any = importlib.util.find_spec(name)
+            found[name] = spec.loader.get_code(name)
     return found
 
 

@@ -7,7 +7,6 @@ import fractions
 import importlib
 import math
 import os
-import platform
 import sys
 import types
 from collections.abc import Callable
@@ -185,7 +184,7 @@ def _lacks(name: str) -> Any:
 def _holds(mark: Any, space: Any) -> bool:
     """Whether the condition of `skipif` or `xfail` holds; a text is an expression."""
     conditions = [*mark.args, *([mark.kwargs["condition"]] if "condition" in mark.kwargs else [])]
-    modules = {"os": os, "sys": sys, "platform": platform}
+    modules = {"os": os, "sys": sys, "platform": importlib.import_module("platform")}
     return any(eval(c, {**modules, **space}) if isinstance(c, str) else c for c in conditions)  # noqa: S307 - the tests' own
 
 

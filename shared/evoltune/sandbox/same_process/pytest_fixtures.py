@@ -3,11 +3,16 @@
 import contextlib
 import io
 import os
-import pathlib
-import pkgutil
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
+
+
+def _named(path: str) -> Any:
+    """What a dotted path leads to."""
+    import pkgutil  # late: few tests patch by a path
+
+    return pkgutil.resolve_name(path)
 
 
 class _Patch:
@@ -17,7 +22,7 @@ class _Patch:
     def setattr(self, target: Any, name: Any, value: Any = ..., raising: bool = True) -> None:
         if isinstance(target, str):
             path, _, attribute = target.rpartition(".")
-            target, name, value = pkgutil.resolve_name(path), attribute, name
+            target, name, value = _named(path), attribute, name
         if getattr(target, name, ...) is ... and raising:
             raise AttributeError(f"{target!r} has no attribute {name!r}")
         old = _own(target, name)
@@ -27,7 +32,7 @@ class _Patch:
     def delattr(self, target: Any, name: Any = ..., raising: bool = True) -> None:
         if isinstance(target, str) and name is ...:
             path, _, name = target.rpartition(".")
-            target = pkgutil.resolve_name(path)
+            target = _named(path)
         if getattr(target, name, ...) is ... and not raising:
             return
         old = _own(target, name)
@@ -274,90 +279,30 @@ def _monkeypatch() -> Iterator[Any]:
         patch.undo()
 
 
-def _folder() -> Any:
-    """A new folder, under the name that `os.getcwd` has for it."""
-    path = _new_path()
-    path.mkdir(0o700)
-    return path.resolve()
-
-
 def _nameless_file() -> Any:
-    path = _new_path()
-    file = path.open("x+b")
-    path.unlink()
+    path = f"{os.environ.get('TMPDIR', '/tmp')}/tmp{os.urandom(8).hex()}"
+    file = open(path, "x+b")  # noqa: SIM115 - its user closes it
+    os.unlink(path)
     return file
 
 
-def _new_path() -> pathlib.Path:
-    """A path that nobody has. `tempfile` would bring three compression libraries into every fork."""
-    return pathlib.Path(os.environ.get("TMPDIR", "/tmp"), f"tmp{os.urandom(8).hex()}")
+def _paths() -> Any:
+    """The fixtures that are folders; imported late, because with pathlib every fork would hold a twentieth more pages."""
+    from evoltune.sandbox.same_process import pytest_paths
 
-
-class _LocalPath(type(pathlib.Path())):  # type: ignore[misc]
-    """What `tmpdir` gives: a path with the methods that tests call most of those of py.path."""
-
-    @property
-    def strpath(self) -> str:
-        return str(self)
-
-    @property
-    def basename(self) -> str:
-        return str(self.name)
-
-    def join(self, *names: Any) -> Any:
-        return self.joinpath(*map(str, names))
-
-    def mkdir(self, *names: Any, **options: Any) -> Any:
-        folder = self.join(*names) if names else self
-        pathlib.Path(folder).mkdir(**options)
-        return folder
-
-    def write(self, text: Any, mode: str = "w") -> None:
-        with self.open(mode) as file:
-            file.write(text)
-
-    def read(self, mode: str = "r") -> Any:
-        with self.open(mode) as file:
-            return file.read()
-
-    def check(self) -> bool:
-        return bool(self.exists())
-
-    def listdir(self) -> list[Any]:
-        return [*self.iterdir()]
-
-    def chdir(self) -> Any:
-        before = os.getcwd()
-        os.chdir(self)
-        return _LocalPath(before)
-
-
-class _Factory:
-    """What `tmp_path_factory` gives, and with another kind of path `tmpdir_factory`."""
-
-    def __init__(self, kind: Callable[[Any], Any] = pathlib.Path) -> None:
-        self.base, self.made = kind(_folder()), dict[str, int]()
-
-    def getbasetemp(self) -> Any:
-        return self.base
-
-    def mktemp(self, basename: str, numbered: bool = True) -> Any:
-        number = self.made[basename] = self.made.get(basename, -1) + 1
-        folder = self.base / (f"{basename}{number}" if numbered else basename)
-        folder.mkdir()
-        return folder
+    return pytest_paths
 
 
 TYPES = {
     "MonkeyPatch": _Patch, "CaptureFixture": _Captured, "LogCaptureFixture": _LogCapture, "WarningsRecorder": WarningsRecorder,
-    "TempPathFactory": _Factory, "TempdirFactory": _Factory, "Subtests": _Subtests, "FixtureRequest": object, "Function": object, "Item": object,
+    "TempPathFactory": object, "TempdirFactory": object, "Subtests": _Subtests, "FixtureRequest": object, "Function": object, "Item": object,
 }  # fmt: skip
 """pytest's names of types, by which tests annotate."""
 BUILT_IN: dict[str, Callable[[], Any]] = {
     "capsys": lambda: _capturing(_Captured()), "capsysbinary": lambda: _capturing(_Captured(binary=True)),
     "capfd": lambda: _capturing(_CapturedDescriptors()), "capfdbinary": lambda: _capturing(_CapturedDescriptors(binary=True)),
-    "monkeypatch": _monkeypatch, "tmp_path": _folder, "tmpdir": lambda: _LocalPath(_folder()), "caplog": _caplog, "recwarn": _recwarn,
-    "tmp_path_factory": _Factory, "tmpdir_factory": lambda: _Factory(_LocalPath), "subtests": _Subtests,
+    "monkeypatch": _monkeypatch, "tmp_path": lambda: _paths().folder(), "tmpdir": lambda: _paths().LocalPath(_paths().folder()), "caplog": _caplog, "recwarn": _recwarn,
+    "tmp_path_factory": lambda: _paths().Factory(), "tmpdir_factory": lambda: _paths().Factory(_paths().LocalPath), "subtests": _Subtests,
     "record_property": lambda: lambda name, value: None,
 }  # fmt: skip
 OF_SESSION = frozenset({"tmp_path_factory", "tmpdir_factory"})

@@ -425,4 +425,5 @@ def _judges_of_program(mentioned: Iterable[str], known: list[types.ModuleType]) 
 
 def _is_at_hand(name: str) -> bool:
     """Whether a module is loaded, or is one of the interpreter's own that it loads late."""
-    return name.startswith("_") or name.partition(".")[0] in sys.modules
+    top = name.partition(".")[0]
+    return top in sys.modules or top in sys.stdlib_module_names
