@@ -47,6 +47,10 @@ _ODDS = re.compile(
 _OPTION_WITH_TEXT = re.compile(
     r"\b(?i:choice|option|answer)\b[^.\n]{0,40}\bis:?\s\(?([A-J])[).]\s?(\$[^$]{1,80}\$|-?\d[\d.,/]*\d?)\.?\s*$"
 )
+_CHOSEN = re.compile(
+    r"\b(?i:choice|option) is:? (?:therefore |thus |hence |clearly )?\(?([A-J])\)?(?![\w)])"
+    r"|\b(?i:choice|option) \(?([A-J])\)? is (?:therefore |thus |hence |clearly )?(?:the )?(?:correct|right|answer)\b"
+)
 _DAY_NAMED = re.compile(
     r"\b(?:falls on|lands on|is|was|be)\s(?:an?\s)?((?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day)[.!]?\s*$"
 )
@@ -111,6 +115,15 @@ def option_with_text(text: str) -> Found | None:
     """`The correct choice is (C) $2\\sqrt{3}$.`"""
     found = _OPTION_WITH_TEXT.search(text)
     return Found(f"({found[1]}) {found[2]}", "phrase") if found else None
+
+
+def chosen_option(text: str) -> Found | None:
+    """The option that the last sentence names as the answer before it gives a reason: `Option (B) is correct, since $x > 3$.`"""
+    sentence = LAST_SENTENCE.split(text[-MAX_SENTENCE:])[-1]
+    found = _CHOSEN.search(sentence) if "option" in sentence.lower() or "choice" in sentence.lower() else None
+    if found is None or claim(sentence, *found.span(found.lastindex or 0)).denied:
+        return None
+    return Found(found[found.lastindex or 0], "phrase")
 
 
 def in_sentence(text: str) -> Found | None:

@@ -21,6 +21,7 @@ from evoltune_math.conclusions import (
     MAX_SENTENCE,
     NAMED_VALUES,
     all_denied,
+    chosen_option,
     conclusion,
     in_sentence,
     last_number,
@@ -86,12 +87,17 @@ _SIGN = "[-+*/x×÷–=]"
 _MONEY = re.compile(
     rf"\$(?:(?<![\\$\w]\$)(?=\.?\d[^$\n\\]{{0,80}}{_SIGN}\s?\$\.?\d)"
     rf"|(?:(?<={_SIGN}\$)|(?<={_SIGN}\s\$))(?={_AMOUNT}(?![\d.,]*\s?\$)(?![^$\n]*\$(?!\d)))"
-    rf"|(?<![\\$\w]\$)(?={_AMOUNT}(?:\s+(?!mod\b)[A-Za-z]{{2,}}(?![\w\s]*\$(?!\d))|/[a-z]{{3}}|[.,;:!?)]?(?:\s|$)(?![^$\n]{{0,20}}\$(?!\d)))))"
+    rf"|(?<![\\$\w]\$)(?={_AMOUNT}(?:\s+(?!mod\b)[A-Za-z]{{2,}}(?![\w\s]*\$(?!\d))|/[a-z]{{3}}|[.,;:!?)]?(?:\s|$)(?![^$\n]{{0,20}}\$(?!\d)|[^$\n]*\\[A-Za-z]+[^$\n]*\$(?!\d)))))"
 )
 """A dollar sign that is money: no formula starts here."""
 _SPACED = re.compile(r"(?<=[$€£₹])\s?\d{1,3}(?:[ \u202f\xa0]\d{3})+(?![\d,]|\.\d)")
 """`$400 000`: behind the sign of a currency, blanks part the thousands of one amount."""
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
+MAX_MARKS = 20  # marks of an answer, from the end, that may be headings
+_HEADING = re.compile(
+    r"\**(?:(?:step|part|case|phase|method|solution|section|question|problem)\b|\d+[.)]\s+[A-Za-z]{2,})", re.I
+)
+"""How the heading of a section begins that has a number."""
 PHRASE = re.compile(
     r"(?:final |correct |right )?(?:answer|result|answers|\bans(?=\.?\s?[:=]))\*{0,2}\s{0,3}(?:(?:is|are)(?!n['’]t)|=|:|：|to the (?:question|problem) is)?(?!n['’]t|sn['’]t)\s{0,3}(?:[:：=]|[–—](?=\s))?\*{0,2}\s{0,9}(?=\S)"
     r"|\b(?:final|requested|required|desired|wanted|sought)(?: [a-z]+){1,3}? is\s{0,3}(?=[\d$\\-])"
@@ -180,7 +186,7 @@ def find(response: str) -> Found | None:
     in_box = boxed(text)
     if in_box is not None:
         return _labelled_after(text[last_box(text) :]) or in_box
-    return tagged(text) or _last(_HASHES, text, "hashes", 1) or _stated(text)
+    return tagged(text) or _hashed(text) or _stated(text)
 
 
 def _before_next_question(text: str) -> str:
@@ -194,7 +200,7 @@ def _before_next_question(text: str) -> str:
 def _labelled_after(text: str) -> Found | None:
     """The answer that a label states after the last box: `\\boxed{x > 2}, so the answer is B`. The label's word counts more
     than an earlier box; a sentence about the answer (`The answer is correct`) is no label."""
-    stated = tagged(text) or _last(_HASHES, text, "hashes", 1)
+    stated = tagged(text) or _hashed(text)
     if stated is None and _LABEL.search(text):
         stated = _phrase(text, after_box=True)
     if stated is None or not is_bare_answer(stated.text):
@@ -206,11 +212,16 @@ def _labelled_after(text: str) -> Found | None:
 # ---- marked answers --------------------------------------------------------------------------------------------------
 
 
-def _last(pattern: re.Pattern[str], text: str, method: str, group: int = 0) -> Found | None:
-    """The last match of a pattern, unless it is empty or only further marks."""
-    last = last_match(pattern, text)
-    answer = last[group].strip() if last else ""
-    return Found(answer, method) if answer.strip("#* ") else None
+def _hashed(text: str) -> Found | None:
+    """What the last `####` marks, unless it is the heading of a section: `#### Step 2: Solve`."""
+    if "####" not in text:
+        return None
+    for mark in reversed(deque(_HASHES.finditer(text), maxlen=MAX_MARKS)):
+        answer = mark[1].strip()
+        is_heading = text[mark.end() :].strip() and (_HEADING.match(answer) or not any(map(str.isdigit, answer)))
+        if answer.strip("#* ") and not (is_heading and "\\" not in answer):
+            return Found(answer, "hashes")
+    return None
 
 
 # ---- answers in prose ------------------------------------------------------------------------------------------------
@@ -325,6 +336,8 @@ def _in_prose(text: str) -> Found | None:
         return (in_sentence(text) if is_sentence(text) else None) or Found(text, "bare")
     formulas = [f for f in FORMULA.finditer(text) if is_formula(f)]
     if formulas:
+        if (chosen := chosen_option(text)) is not None:
+            return chosen
         concluded = _CONCLUSION.search(text[max(formulas[-1].end(), len(text) - MAX_CONCLUSION) :])
         if (about := about_letter(text, formulas)) is not None:
             return about

@@ -50,7 +50,7 @@ _ROUNDING = re.compile(
 )
 
 _CHECK = re.compile(
-    r"[.!\n]\s*\**(?:(?:to |quick |let['’]?s |let us |let me |we can )?(?:now |quickly |just |also )?(?:double[- ]?)?(?:check|verify)|checking|verification|(?:let['’]?s|let me) confirm)\b",
+    r"[.!\n]\s*\**\(?(?:(?:to |quick |let['’]?s |let us |let me |we can )?(?:now |quickly |just |also )?(?:double[- ]?)?(?:check|verify)|checking|verification|(?:let['’]?s|let me) confirm)\b",
     re.I,
 )
 _FOUND_WRONG = re.compile(

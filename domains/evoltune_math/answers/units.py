@@ -28,8 +28,10 @@ rupee: rupee rupees=1
 yen: yen=1
 peso: peso pesos=1
 rouble: rouble roubles ruble rubles=1
-franc: franc francs=1
+franc: franc francs chf=1
 won: won=1
+krone: kr krona kronor kroner krone sek nok dkk=1
+zloty: pln zloty zlotys=1
 baht: baht=1
 angle: rad radian radians=1
 celsius: c celsius=1
@@ -71,7 +73,7 @@ LETTER_UNITS = frozenset("mgshLNJVAWKCFltd")
 SHORT_UNITS = word_set(
     "cm km mm kg mg ft in yd mi lb lbs oz hr hrs min mins sec secs ml mL mph kph yr yrs rad kW kJ Hz kHz MHz mol eV Pa "
     "kPa nm dm cc ms USD EUR usd sq cu pts pt qt gal kmh atm ohm kWh units unit yrs wks gm gms ppm dB kN mA kV rpm day "
-    "days cal dollar dollars cents cent euro euros yuan feet inch foot mile"
+    "days cal dollar dollars cents cent euro euros kr CHF SEK NOK DKK PLN yuan feet inch foot mile"
 )
 """Words that are a unit after a number, even where letters side by side would be a product."""
 COUNTED = word_set(

@@ -141,6 +141,14 @@ def _flattened(items: Iterable[Answer]) -> list[Answer]:
 
 
 def _bare_list(node: Node) -> Answer:
+    if len(node.args) == 2 and all(a.op == "rel" for a in node.args):  # `2 \\le k \\le 5, k \\in Z`
+        condition, member = node.args
+        if (
+            member.value == "in"
+            and condition.value != "in"
+            and (whole := integers_of(Node("builder", (member, condition))))
+        ):
+            return Group(tuple(map(Value, whole)), "{}")
     items = _with_one_modulus([i for i in node.args if not is_qualifier(i)] or list(node.args))
     if items and items[0].op not in ("rel", "seq", "text"):
         known = symbols(items[0])

@@ -18,6 +18,8 @@ _COMBINATIONS = (
 )
 """Patterns of `C_5^2`, `{}_5C_2`, `5C2`, `C(5,2)`, and their groups of the top, the letter, the bottom (a number has two)."""
 _SET_BUILDER = re.compile(r"^\{\s*\\?[A-Za-z()., ]{1,12}\s*(?:\||:|\\mid|\\in)")
+_INNER_SET = re.compile(r"(?:(?<=,)|(?<=^\{))\s*\{([^{}]*)\}(?=\s*[,}])")
+"""The `{2}` of `{1, {2}}`."""
 _PARAMETER = re.compile(r"\(\s?([a-z])\s?\\in\s?\\math(?:bb|bf|rm)\s?\{?\s?([ZNR])\}?[^()]{0,6}\)$")
 _NAMED_LINE = re.compile(r"l\s?:\s?(?=[^:]*=[^:]*$)(?=[^a-z]*[xy])")
 """The name of `l: x - 2y = 1`."""
@@ -72,6 +74,9 @@ def in_one_notation(text: str) -> str:
     """The text with these notations as the parser reads them."""
     if text[:1] == "{" and _SET_BUILDER.search(text) and closing_brace(text, 0) == len(text) - 1:
         text = "\\" + text[:-1] + "\\}"
+    elif text[:1] == "{" and text[-1:] == "}" and "," in text:
+        members, count = _INNER_SET.subn(r"\\{\1\\}", text)
+        text = f"\\{members[:-1]}\\}}" if count else text
     if "C" in text or "P" in text or "A_" in text:
         text = _with_combinations(text)
     if "mod" in text:
