@@ -45,7 +45,7 @@ _ODDS = re.compile(
     re.I,
 )
 _OPTION_WITH_TEXT = re.compile(
-    r"\b(?i:choice|option|answer)\b[^.\n]{0,40}\bis:?\s\(?([A-J])[).]\s?(\$[^$]{1,80}\$|-?\d[\d.,/]*\d?)\.?\s*$"
+    r"\b(?i:choice|option|answer)\b(?:[^.\n]{0,40}\bis:?|:)\s\(?([A-J])[).]\s?(\$[^$]{1,80}\$|-?\d[\d.,/]*\d?)\.?\s*$"
 )
 _CHOSEN = re.compile(
     r"\b(?i:choice|option) is:? (?:therefore |thus |hence |clearly )?\(?([A-J])\)?(?![\w)])"
@@ -250,7 +250,11 @@ def conclusion(text: str) -> Found | None:
     if verb is None or _DENIED.search(sentence, 0, verb.start()):
         return None
     name = _NAME_BEFORE.search(sentence, 0, verb.start()) if verb[0] == "=" else None
-    behind = _IN_BRACKETS.sub("", _CLAUSE.split(sentence[verb.end() :].strip())[-1])
+    said = sentence[verb.end() :].strip()
+    clauses = _CLAUSE.findall(said)
+    if clauses and not MODIFIERS.isdisjoint(WORD.findall(clauses[-1].lower())):  # `..., so at least 6`
+        return None
+    behind = _IN_BRACKETS.sub("", _CLAUSE.split(said)[-1])
     if verb[0] == "=" and (computed := _computed(sentence, verb, behind)) is not None:
         return computed
     if verb[0] != "are" and (_RUNS_ON.search(behind) or _TAIL.fullmatch(behind)):

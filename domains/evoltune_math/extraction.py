@@ -99,7 +99,7 @@ _HEADING = re.compile(
 )
 """How the heading of a section begins that has a number."""
 PHRASE = re.compile(
-    r"(?:final |correct |right )?(?:answer|result|answers|\bans(?=\.?\s?[:=]))\*{0,2}\s{0,3}(?:(?:is|are)(?!n['’]t)|=|:|：|to the (?:question|problem) is)?(?!n['’]t|sn['’]t)\s{0,3}(?:[:：=]|[–—](?=\s))?\*{0,2}\s{0,9}(?=\S)"
+    r"(?:final |correct |right )?(?:answer|result|answers|\bans(?=\.?\s?[:=]))\*{0,2}(?:\s\([a-z][^()\n]{0,40}\)(?=\s?[:=]))?\s{0,3}(?:(?:is|are)(?!n['’]t)|=|:|：|to the (?:question|problem) is)?(?!n['’]t|sn['’]t)\s{0,3}(?:[:：=]|[–—](?=\s))?\*{0,2}\s{0,9}(?=\S)"
     r"|\b(?:final|requested|required|desired|wanted|sought)(?: [a-z]+){1,3}? is\s{0,3}(?=[\d$\\-])"
     r"|^#{1,6}[ \t]*\*{0,2}(?:final )?answer\*{0,2}[ \t]*:?[ \t]*\n\s{0,9}(?=\S)"
     r"|(?:答案|最终答案|答え|答|정답|답)(?:是|为|は|は、|：|:|은|는)?\s*[:：]?\s{0,3}(?=\S)"
@@ -148,6 +148,8 @@ _VERDICT = re.compile(r"(true|false)\s?[:–—]\s(?=[a-z]+\s[a-z])", re.I)
 _JAPANESE_END = re.compile(r"(?:です|である|だ|입니다|이다)[。.]?$")
 _VERB = re.compile(r"\b(?:is|are|equals|be|was|will be|becomes)\b\s*:?")
 _FIRST_END = re.compile(r"[!?](?=\s+[A-Z]|\s*$)|\.(?=\s+[A-Z(*]|\s*\n|\s*$)|\n|。")
+_DISPLAY = re.compile(r"\\begin\{(align\*?|gather\*?|eqnarray\*?)\}.{1,1400}?\\end\{\1\}", re.S)
+"""Formulas of several rows in a text, which need no other delimiter."""
 _UNIT_POWER = re.compile(r"\b(cm|mm|km|m|in|ft|units?|inches|feet|met(?:er|re)s)\s?\$\^\{?(\d)\}?\$")
 """`cm$^2$`"""
 _IS_ALL = re.compile(r"(?:\b(?:is|are|includes)|:)\s+((?:all|every|any)\s+real\b[^.\n]*)\.?\s*$", re.I)
@@ -237,6 +239,8 @@ def _stated(text: str) -> Found | None:
         return None
     if "'s " in text or "’s " in text:
         text = _CONTRACTED.sub(r"\1\2 is", text)
+    if "\\begin{" in text and "$" not in text:
+        text = _DISPLAY.sub(r"$$\g<0>$$", text)
     if "$^" in text:
         text = _UNIT_POWER.sub(r"\1^\2", text)
     if "$" in text or not text.isascii():

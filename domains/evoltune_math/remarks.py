@@ -50,9 +50,10 @@ _ROUNDING = re.compile(
 )
 
 _CHECK = re.compile(
-    r"[.!\n]\s*\**\(?(?:(?:to |quick |let['’]?s |let us |let me |we can )?(?:now |quickly |just |also )?(?:double[- ]?)?(?:check|verify)|checking|verification|(?:let['’]?s|let me) confirm)\b",
+    r"[.!\n][\s>-]*[*_]*\(?(?:(?:to |quick |let['’]?s |let us |let me |we can )?(?:now |quickly |just |also )?(?:double[- ]?)?(?:check|verify)|checking|verification|(?:note|remark|explanation)(?=\s?:)|(?:let['’]?s|let me) confirm)\b",
     re.I,
 )
+_CHECKING = ("heck", "erif", "onfirm", "ote:", "emark:", "xplanation:")
 _FOUND_WRONG = re.compile(
     r"\b(?:not?|wrong|but|wait|however|instead|mistake|error|incorrect|actually|answer|hmm|oops|should|correction|corrected)\b|n['’]t\b|≠|\\ne|✗|❌",
     re.I,
@@ -92,7 +93,7 @@ def _exact_only(found: re.Match[str]) -> str:
 
 def check(text: str) -> int | None:
     """Where a check begins that finds nothing wrong with the number before it: `x = 9. Check: 2(9) + 1 = 19.`"""
-    found = _CHECK.search(text) if "heck" in text or "erif" in text or "onfirm" in text else None
+    found = _CHECK.search(text) if any(word in text for word in _CHECKING) else None
     if found is None or not NUMBER.search(text, 0, found.start()) or _FOUND_WRONG.search(text, found.start()):
         return None
     return found.start() + 1

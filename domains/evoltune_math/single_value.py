@@ -112,6 +112,10 @@ _KNOWN_PLACES = (
         "attained|achieved|reached|occurs",
         rf"\b(?:attained|achieved|reached|occurs) (?:at|when|for) (?:{_PLAIN}|= )*@ ,? ?and (?:{_PLAIN}){{0,3}}?{_BE} #",
     ),
+    (
+        "minimum|maximum|minimal|maximal|least|greatest|smallest|largest",
+        rf"\b(?:minimum|maximum|minimal|maximal|least|greatest|smallest|largest) (?:{_PLAIN}){{0,4}}# at (?:{_PLAIN}|= )*@",
+    ),
     ("who|whose|where", r", (?:who|whose|where) [^,;@]*@ [^,;@]*,"),
     ("which", rf"# [^;@]*, which {_PLAIN}*@ {_W}?(?:more|fewer|less|times|larger|smaller|higher|lower) "),
     ("which", rf"# [^;@]*, which {_NOT_A_CONCLUSION}[^,;@]*@"),

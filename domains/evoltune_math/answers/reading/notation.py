@@ -20,6 +20,8 @@ _COMBINATIONS = (
 _SET_BUILDER = re.compile(r"^\{\s*\\?[A-Za-z()., ]{1,12}\s*(?:\||:|\\mid|\\in)")
 _INNER_SET = re.compile(r"(?:(?<=,)|(?<=^\{))\s*\{([^{}]*)\}(?=\s*[,}])")
 """The `{2}` of `{1, {2}}`."""
+_ROWS = re.compile(r"\\begin\{(align\*?|aligned|split|eqnarray\*?|gather\*?|gathered)\}(.*?)\\end\{\1\}", re.S)
+_LETTER = re.compile(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])")
 _PARAMETER = re.compile(r"\(\s?([a-z])\s?\\in\s?\\math(?:bb|bf|rm)\s?\{?\s?([ZNR])\}?[^()]{0,6}\)$")
 _NAMED_LINE = re.compile(r"l\s?:\s?(?=[^:]*=[^:]*$)(?=[^a-z]*[xy])")
 """The name of `l: x - 2y = 1`."""
@@ -72,6 +74,8 @@ _OTHER_FUNCTIONS = word_set("round int trunc nint frac sign")
 
 def in_one_notation(text: str) -> str:
     """The text with these notations as the parser reads them."""
+    if text.startswith("\\begin{"):
+        text = _last_row(text)
     if text[:1] == "{" and _SET_BUILDER.search(text) and closing_brace(text, 0) == len(text) - 1:
         text = "\\" + text[:-1] + "\\}"
     elif text[:1] == "{" and text[-1:] == "}" and "," in text:
@@ -163,6 +167,21 @@ def _as_function(found: re.Match[str]) -> str:
     """`\\text{floor}(x)` as a call; other words before a bracket are words."""
     name = found[1]
     return f"\\operatorname{{{name}}}" if name in FUNCTIONS or name in _OTHER_FUNCTIONS else found[0]
+
+
+def _last_row(text: str) -> str:
+    """What a computation over several rows comes to: its last row, with the name of the first one where it has none."""
+    found = _ROWS.fullmatch(text)
+    rows = [row.replace("&", " ").strip(" \n,.") for row in re.split(r"\\\\", found[2])] if found else []
+    rows = [row for row in rows if row]
+    if len(rows) < 2 or "=" not in rows[0]:
+        return text
+    left, is_equation, right = rows[-1].partition("=")
+    if is_equation and not left.strip():
+        return f"{rows[0].partition('=')[0]} = {right}"
+    letters = {letter for row in rows for letter in _LETTER.findall(row)}
+    is_solved = letters == {left.strip()} and rows[0].partition("=")[0].strip() not in letters
+    return rows[-1] if is_solved else text
 
 
 def _as_interval(found: re.Match[str]) -> str:
