@@ -5,6 +5,7 @@ import datetime
 import operator
 import pathlib
 import random
+import sys
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from dataclasses import dataclass
 from decimal import Decimal
@@ -834,3 +835,22 @@ def test_arrays_without_elements_equal_nothing_that_has_some(comparing):
         comparing.not_empty_beside(none, 1.0, scalars=True)
     comparing.not_empty_beside(none, 1.0)
     assert comparing.operate("-", some, [1.0, 1.0]).tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("wrap", "levels"),
+    [
+        (lambda v: [v], 1), (lambda v: (v,), 1), (lambda v: deque([v]), 1), (lambda v: {1: v}, 1), (lambda v: defaultdict(int, {1: v}), 1), (lambda v: OrderedDict({1: v}), 2), (lambda v: Point(v, 1), 1),
+    ],
+)  # fmt: skip
+def test_objects_are_compared_to_three_hundred_levels_whatever_the_interpreters_limit(comparing, wrap, levels):
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(50_000)
+    try:
+        for other, same in ((1, True), (2, False)):
+            left, right = (wrap(nested(299 - levels, Box(n))) for n in (1, other))
+            assert comparing.equal(left, right, 1) is same
+        with pytest.raises(RecursionError):
+            comparing.equal(wrap(nested(300 - levels, Box(1))), wrap(nested(300 - levels, Box(1))), 1)
+    finally:
+        sys.setrecursionlimit(before)
