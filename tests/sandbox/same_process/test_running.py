@@ -1,12 +1,16 @@
 """Programs and tests in one interpreter: honest programs get pytest's verdict on the same text, and cheats pass nothing."""
 
+import re
 import subprocess
 import sys
+import types
+import unittest
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 
 from evoltune.domain import Job
+from evoltune.sandbox.same_process import private
 
 ADD = "def f(a, b):\n    return a + b\n"
 BOX = "class Box:\n    def __init__(self, n): self.n = n\n    def __eq__(self, o): return isinstance(o, Box) and self.n == o.n\n    def __hash__(self): return hash(self.n)\n    def half(self): return self.n / 2\n"
@@ -135,3 +139,84 @@ def test_honest_programs_get_pytests_verdict(run, pytests_verdicts):
         if verdict.status != wanted or verdict.evidence["judge"] != "same process"
     ]
     assert not wrong, "\n".join(map(repr, wrong))
+
+
+@pytest.fixture
+def job():
+    """A job that is not run, with tests that mention `size`, set `level` and define what is in their names."""
+    running = private.load("evoltune.sandbox.same_process.running")
+    made = running.Run()
+    made.sources = ("assert m.size(f(1)) == 2 and m.LIMIT and m.pattern", "m.level = 3\nm.pattern2 = None")
+    made.space = {"__name__": "__main__"}
+    return made
+
+
+def defined(space, code="def own(): return [len]"):
+    space = {} if space is None else space
+    exec(code, space)
+    return space["own"]
+
+
+def test_a_changed_name_is_the_tests_own_where_they_mention_it_and_it_leads_to_them(job):
+    own, other = defined(job.space), defined(None)
+    for name, value, before, tests_own in (
+        ("size", own, len, True), ("size", other, len, False), ("size", len, abs, False), ("size", 3, len, True), ("size", 3, 4, False), ("level", 3, 4, True), ("level", own, 4, True), ("level", other, 4, False),
+        ("LIMIT", 3, 4, False), ("size", None, [], True), ("pattern", "x", re.compile("y"), False), ("size", types.ModuleType("m"), len, False), ("size", property(len), len, False), ("size", "text", (1,), False),
+    ):  # fmt: skip
+        assert job._changed_by_tests({name: value}, name, before) is tests_own, (name, value, before)
+
+
+def test_a_changed_name_that_tests_do_not_mention_is_the_programs_state_or_a_fault(job):
+    own = defined(job.space)
+    for name, value, before, harmless in (
+        ("count", 3, 2, True), ("count", None, [], True), ("count", own, len, False), ("count", len, len, False), ("COUNT", 3, 2, False), ("count", "x", re.compile("x"), False), ("count", types.ModuleType("m"), None, False),
+    ):  # fmt: skip
+        assert job._changed_by_tests({name: value}, name, before) is harmless, (name, value)
+        assert job._is_tests_own(name, value) is False
+
+
+def test_a_mock_in_place_of_what_tests_mention_is_theirs(job, monkeypatch):
+    from unittest import mock
+
+    captured = job.imports.take.__globals__["captured"]
+    assert job._changed_by_tests({"size": mock.Mock()}, "size", len) is False, "they import no mock"
+    monkeypatch.setitem(captured.modules, "unittest.mock", mock)
+    for value in (mock.Mock(), mock.MagicMock(), mock.NonCallableMock()):
+        assert job._changed_by_tests({"size": value}, "size", len) is True
+        assert job._is_tests_own("count", value) is False
+    assert job._is_tests_own("size", 3) is True is job._is_tests_own("level", 3, constant=True)
+    assert job._is_tests_own("size", 3, constant=True) is False
+
+
+def test_code_of_the_tests_is_kept_where_it_holds_what_judges(job):
+    held = job.space | {"judge": len}
+    job.space = held
+
+    def with_constants(*constants, space=held):
+        code = (lambda: 0).__code__
+        return types.FunctionType(code.replace(co_consts=constants), space)
+
+    assert job._is_tests(with_constants(None, len)) is True
+    assert job._is_tests(with_constants(None, 1, 2.5, 1j, "a", b"a", (1,), frozenset({1}), ..., True)) is False
+    assert job._is_tests(with_constants(len, space={})) is False and job._is_tests(len) is False
+    assert all(map(job._is_tests, job.hidden)), "and what stands for the interpreter's own"
+
+
+def test_what_tests_would_call_a_thing(job):
+    running = private.load("evoltune.sandbox.same_process.running")
+    assert running._called(len) == "len" and running._called("key") == "key" and running._called(3) == "3"
+    assert (
+        running._is_at_hand("json") and running._is_at_hand("json.no_part") and running._is_at_hand("_no_such_module")
+    )
+    assert not running._is_at_hand("no_such_module") and not running._is_at_hand("no_such.json")
+    found = running._judges_of_program({"math", "isclose", "unittest"}, [])
+    assert found == [sys.modules["math"], unittest]
+    assert running._judges_of_program({"math"}, [sys.modules["math"]]) == []
+    assert running._judges_of_program({"np"}, []) == [m for m in [sys.modules.get("numpy")] if m]
+
+
+def test_a_name_in_the_body_of_a_class_is_the_tests_then_the_programs_then_the_interpreters(job):
+    job.space, job.program = {"a": 1}, {"a": 2, "b": 2, "len": 3}
+    assert (job._lookup("a"), job._lookup("b"), job._lookup("len"), job._lookup("abs")) == (1, 2, 3, abs)
+    with pytest.raises(NameError, match="name 'nowhere' is not defined"):
+        job._lookup("nowhere")
