@@ -68,6 +68,36 @@ def rewritten(source, keep=frozenset(), first=0, **more):
         ("import sys\nsys.modules.get('math')", [("module", __import__("math"))]),
         ("import sys\nsys.modules.copy", []),
         ("{}.get('modules')", []),
+        ("x += 2", []),
+        ("y = [5]\ny[0] -= 1", []),
+        ("x /= 2", [("operate", "/=", 5, 2)]),
+        ("y = -3 - 2", []),
+        ("import sys\nsys.modules['math']", [("module", __import__("math"))]),
+        ("import sys\nsys.modules['no_such'] = 3\ndel sys.modules['no_such']", []),
+        ("{}.get\n{'a': 1}['a']", []),
+        *(
+            (f"f = print\n{used}", [("compared", "==", 5, 5)])
+            for used in ("f(x == 5)", "y = x == 5", "y = [1, 2][x == 5]", "(x == 5).real", "f(1, x == 5)")
+        ),
+        *(
+            (used, [("compare", "==", 5, 5)])
+            for used in ("bool(x == 5)", "all([x == 5])", "int(x == 5)", "y = not x == 5", "y = [x == 5]", "y = x if x == 5 else 2", "y = x == 5 and x", "y = f'{x == 5}'", "y = [a for a in [x] if a == x]")
+        ),
+        ("y = 1 - (x == 5)", [("compared", "==", 5, 5), ("operate", "-", 1, True)]),
+        ("y = x is x == 5", []),
+        ("y = [1].count(1)", [("answer", [1], "count", 1)]),
+        ("y = x.__eq__(5)", [("answer", 5, "__eq__", 5)]),
+        ("import math\ny = math.pi", []),
+        ("y = (lambda: 3)()", []),
+        ("if 0: exit()", [("gate", 1, 0)]),
+        ("if 0: assert 1", []),
+        ("if 0: assert ''", [("gate", 1, 0)]),
+        ("if 0: quit\nelse: y = fail = exit = 1", []),
+        ("match x:\n    case 5 if x == 5: y = 1", [("matched", 5), ("compare", "==", 5, 5)]),
+        ("y: int = 5 - x", [("operate", "-", 5, 5)]),
+        ("y: int\nclass A:\n    y: int = 1", []),
+        ("assert x, x - 1", [("check", 1, 5)]),
+        ("for y in (1, 2): assert y", [("check", 1, 1), ("check", 1, 2)]),
         ("class A:\n    y = x", [("lookup", "x")]),
         ("class A:\n    y = 1\n    z = y\n    def f(self): return x", []),
         ("class A:\n    y = lambda self: x\n    z = len('a')", []),
