@@ -260,3 +260,14 @@ def test_formats_of_times_are_dropped_where_tests_read_times():
         libraries.drop_patterns()
         assert bool(_strptime._regex_cache) is kept
     assert time.strptime("2021", "%Y").tm_year == 2021
+
+
+def test_what_is_new_is_found_also_where_more_was_taken_away(module):
+    module.table, module.kind.more, module.kind.most = {float: len, str: len, "a": len}, len, len
+    libraries = Libraries()
+    libraries.take([module])
+    del module.table[float], module.table[str]
+    module.table[int] = print
+    del module.kind.more, module.kind.most
+    module.kind.new = print
+    assert {entry[1] for entry in libraries.changed()} == {float, str, int, "more", "most", "new"}
