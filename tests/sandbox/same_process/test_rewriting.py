@@ -93,7 +93,7 @@ def rewritten(source, keep=frozenset(), first=0, **more):
         ("if 0: assert 1", []),
         ("if 0: assert ''", [("gate", 1, 0)]),
         ("if 0: quit\nelse: y = fail = exit = 1", []),
-        ("match x:\n    case 5 if x == 5: y = 1", [("matched", 5), ("compare", "==", 5, 5)]),
+        ("match x:\n    case 5 if x == 5: y = 1", [("matched", 5, True), ("compare", "==", 5, 5)]),
         ("y: int = 5 - x", [("operate", "-", 5, 5)]),
         ("y: int\nclass A:\n    y: int = 1", []),
         ("assert x, x - 1", [("check", 1, 5)]),
