@@ -84,15 +84,14 @@ def _serve_forks() -> None:
     _control = line = _socket.socket(fileno=CONTROL)
     gc.freeze()
     os.write(CONTROL, b"r")
-    fork, last = kernel.plain_fork, -1
+    fork = kernel.plain_fork
     while True:
         body, descriptors, _, _ = line.recvmsg(NEXT.size, _FDS_SIZE)
         if not descriptors:
             raise EOFError
         cpu_s, whole_s, core = NEXT.unpack(body)
-        if core >= 0 and core != last:
+        if core >= 0:  # each time: after a tick the zygote lets all processes of a job use any core
             os.sched_setaffinity(0, (core,))
-            last = core
         child = fork()
         if child == 0:
             os.close(CONTROL)
