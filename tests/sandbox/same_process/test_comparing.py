@@ -846,10 +846,12 @@ def test_objects_are_compared_to_three_hundred_levels_whatever_the_interpreters_
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(50_000)
     try:
-        for other, same in ((1, True), (2, False)):
-            left, right = (wrap(nested(299 - levels, Box(n))) for n in (1, other))
-            assert comparing.equal(left, right, 1) is same
-        with pytest.raises(RecursionError):
-            comparing.equal(wrap(nested(300 - levels, Box(1))), wrap(nested(300 - levels, Box(1))), 1)
+        for outside in (0, 5):
+            left = 299 - levels - outside
+            for other, same in ((1, True), (2, False)):
+                pair = (nested(outside, wrap(nested(left, Box(n)))) for n in (1, other))
+                assert comparing.equal(*pair, 1) is same
+            with pytest.raises(RecursionError):
+                comparing.equal(*(nested(outside, wrap(nested(left + 1, Box(1)))) for _ in range(2)), 1)
     finally:
         sys.setrecursionlimit(before)

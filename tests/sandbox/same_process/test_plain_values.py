@@ -149,21 +149,31 @@ def nested(wrap, levels, leaf):
     return value
 
 
+def in_list(value):
+    return [value]
+
+
+def in_tuple(value):
+    return (value,)
+
+
 @pytest.mark.parametrize("name", NESTING)
 def test_three_hundred_levels_are_pictured_and_no_more_whatever_the_interpreters_limit(plain_values, no_limit, name):
     plain_values.named_classes.add(Held)
     wrap, levels = NESTING[name]
-    assert repr(plain_values.pictured(wrap(nested(lambda v: (v,), 300 - levels, Whole(7)))))
-    with pytest.raises(RecursionError):
-        plain_values.pictured(wrap(nested(lambda v: (v,), 301 - levels, Whole(7))))
+    for outside in (0, 5):
+        left = 300 - levels - outside
+        assert plain_values.pictured(nested(in_list, outside, wrap(nested(in_tuple, left, Whole(7))))) is not None
+        with pytest.raises(RecursionError):
+            plain_values.pictured(nested(in_list, outside, wrap(nested(in_tuple, left + 1, Whole(7)))))
 
 
 @pytest.mark.parametrize("name", ["dict", "OrderedDict", "defaultdict", "deque", "keys", "set", "frozenset", "Counter", "named tuple"])  # fmt: skip
 def test_other_containers_are_plain_to_three_hundred_levels_and_lists_to_any(plain_values, no_limit, name):
     wrap, _ = NESTING[name]
-    for levels, plain in ((299, True), (300, False)):
-        assert plain_values.is_plain(wrap(nested(Only, levels, frozenset({1})))) is plain
-        assert plain_values.is_plain([wrap(0), nested(lambda v: [v], 5000, 1)])
+    for outside, levels, plain in ((0, 299, True), (0, 300, False), (5, 294, True), (5, 295, False)):
+        assert plain_values.is_plain(nested(in_list, outside, wrap(nested(Only, levels, frozenset({1}))))) is plain
+    assert plain_values.is_plain([wrap(0), nested(in_list, 5000, 1)])
 
 
 def test_classes_that_the_tests_name_stay_and_their_fields_are_pictured(plain_values):
