@@ -4,7 +4,6 @@ import copy
 import datetime
 import operator
 import pathlib
-import sys
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from dataclasses import dataclass
 from decimal import Decimal
@@ -842,16 +841,12 @@ def test_arrays_without_elements_equal_nothing_that_has_some(comparing):
         (lambda v: [v], 1), (lambda v: (v,), 1), (lambda v: deque([v]), 1), (lambda v: {1: v}, 1), (lambda v: defaultdict(int, {1: v}), 1), (lambda v: OrderedDict({1: v}), 2), (lambda v: Point(v, 1), 1),
     ],
 )  # fmt: skip
-def test_objects_are_compared_to_three_hundred_levels_whatever_the_interpreters_limit(comparing, wrap, levels):
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(50_000)
-    try:
-        for outside in (0, 5):
-            left = 299 - levels - outside
-            for other, same in ((1, True), (2, False)):
-                pair = (nested(outside, wrap(nested(left, Box(n)))) for n in (1, other))
-                assert comparing.equal(*pair, 1) is same
-            with pytest.raises(RecursionError):
-                comparing.equal(*(nested(outside, wrap(nested(left + 1, Box(1)))) for _ in range(2)), 1)
-    finally:
-        sys.setrecursionlimit(before)
+def test_objects_are_compared_to_the_limit_of_levels(comparing, monkeypatch, wrap, levels):
+    monkeypatch.setattr(comparing, "MAX_DEPTH", 20)
+    for outside in (0, 5):
+        left = 19 - levels - outside
+        for other, same in ((1, True), (2, False)):
+            pair = (nested(outside, wrap(nested(left, Box(n)))) for n in (1, other))
+            assert comparing.equal(*pair, 1) is same
+        with pytest.raises(RecursionError):
+            comparing.equal(*(nested(outside, wrap(nested(left + 1, Box(1)))) for _ in range(2)), 1)

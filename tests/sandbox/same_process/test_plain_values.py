@@ -133,15 +133,6 @@ NESTING = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def no_limit():
-    """As after a program that has raised the interpreter's own limit of recursion."""
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(50_000)
-    yield
-    sys.setrecursionlimit(before)
-
-
 def nested(wrap, levels, leaf):
     value = leaf
     for _ in range(levels):
@@ -158,22 +149,35 @@ def in_tuple(value):
 
 
 @pytest.mark.parametrize("name", NESTING)
-def test_three_hundred_levels_are_pictured_and_no_more_whatever_the_interpreters_limit(plain_values, no_limit, name):
+def test_each_container_counts_for_its_levels_wherever_it_stands(plain_values, monkeypatch, name):
+    monkeypatch.setattr(plain_values, "MAX_DEPTH", 20)
     plain_values.named_classes.add(Held)
     wrap, levels = NESTING[name]
     for outside in (0, 5):
-        left = 300 - levels - outside
+        left = 20 - levels - outside
         assert plain_values.pictured(nested(in_list, outside, wrap(nested(in_tuple, left, Whole(7))))) is not None
         with pytest.raises(RecursionError):
             plain_values.pictured(nested(in_list, outside, wrap(nested(in_tuple, left + 1, Whole(7)))))
 
 
 @pytest.mark.parametrize("name", ["dict", "OrderedDict", "defaultdict", "deque", "keys", "set", "frozenset", "Counter", "named tuple"])  # fmt: skip
-def test_other_containers_are_plain_to_three_hundred_levels_and_lists_to_any(plain_values, no_limit, name):
+def test_lists_are_plain_at_any_depth_and_other_containers_to_the_limit(plain_values, monkeypatch, name):
+    monkeypatch.setattr(plain_values, "MAX_DEPTH", 20)
     wrap, _ = NESTING[name]
-    for outside, levels, plain in ((0, 299, True), (0, 300, False), (5, 294, True), (5, 295, False)):
+    for outside, levels, plain in ((0, 19, True), (0, 20, False), (5, 14, True), (5, 15, False)):
         assert plain_values.is_plain(nested(in_list, outside, wrap(nested(Only, levels, frozenset({1}))))) is plain
     assert plain_values.is_plain([wrap(0), nested(in_list, 5000, 1)])
+
+
+def test_three_hundred_levels_are_looked_into_whatever_the_interpreters_limit(plain_values):
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(50_000)
+    try:
+        assert plain_values.pictured(nested(in_list, 300, Whole(7)))
+        with pytest.raises(RecursionError):
+            plain_values.pictured(nested(in_list, 301, Whole(7)))
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def test_classes_that_the_tests_name_stay_and_their_fields_are_pictured(plain_values):
