@@ -47,6 +47,8 @@ LATENESS_S = 1.0
 machine), and the answer is judged once more."""
 START_S = 120.0
 """How long a worker may take to import its domain."""
+CLOSE_S, ABANDON_S = 30.0, 5.0
+"""How long a pool waits for all its workers together when it is closed; what does not end by then ends with the process."""
 _RUN_WORKER = (
     "import sys, json; config = json.loads(sys.argv[1]); sys.path[:] = config['path']; "
     "from evoltune.sandbox.worker import main; main(config)"
@@ -389,5 +391,6 @@ class Pool:
         self._queue.close(drop=abandon)
         for worker in list(self._workers) if abandon else ():
             worker.stop()
+        deadline = time.monotonic() + (ABANDON_S if abandon else CLOSE_S)
         for thread in list(self._threads):
-            thread.join(timeout=30)
+            thread.join(timeout=max(0.0, deadline - time.monotonic()))
