@@ -6,6 +6,7 @@ Invariant: `run` returns a verdict for any job and never raises for what a progr
     dispatcher.run(Job(program="def f(x): return x", tests="assert f(1) == 1", entry_point="f"))
 """
 
+import _socket
 import os
 import secrets
 import signal
@@ -43,7 +44,7 @@ PATIENCE = 2.0
 class Dispatcher:
     """Runs one job at a time, in a test runner of its own or, where it is `shareable`, in a shared one."""
 
-    def __init__(self, requests: socket.socket, config: dict[str, Any], level: str) -> None:
+    def __init__(self, requests: _socket.socket, config: dict[str, Any], level: str) -> None:
         self.requests, self.config, self.level = requests, config, level
         self.number = 0
         self.more_follow = False
@@ -283,7 +284,7 @@ class Dispatcher:
         ):  # reports of jobs that gave a verdict, for which nobody waited: the zygote cleans up late
             while self.requests.recv(256, socket.MSG_DONTWAIT):
                 pass
-        socket.send_fds(self.requests, [LIMITS.pack(*resources)], [theirs.fileno()])
+        wire.send_with_descriptor(self.requests, LIMITS.pack(*resources), theirs.fileno())
         theirs.close()
         return ours
 

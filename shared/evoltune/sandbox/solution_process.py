@@ -16,7 +16,6 @@ import json
 import marshal
 import os
 import random
-import socket
 import struct
 from _blake2 import blake2b
 from collections.abc import Callable
@@ -33,7 +32,7 @@ never returns; the channel over which solution processes for further jobs are as
 FDS, NEXT, FORKED, ENDED = struct.Struct("ii"), struct.Struct("dii"), struct.Struct("i"), struct.Struct("idq")
 """A job's ends of its channel and its pipe of replies; its CPU seconds, these as a limit in whole seconds, and its core (negative:
 any); the number of its process; how that ended: wait status, CPU seconds, peak KiB."""
-_FDS_SIZE = socket.CMSG_SPACE(FDS.size)
+_FDS_SIZE = _socket.CMSG_SPACE(FDS.size)
 LONG_TEXT, LONG_LIST = 2048, 512
 """Characters of a reply, and items of a list, from which on a result is known by its digest: thousands of calls then fit a
 message."""

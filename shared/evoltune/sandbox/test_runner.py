@@ -14,7 +14,6 @@ import gc
 import os
 import select
 import signal
-import socket
 import time
 from typing import Any
 
@@ -52,7 +51,7 @@ def main(verifier: int, resources: ResourceLimits) -> None:
 
 
 def _pair() -> tuple[int, int]:
-    a, b = _socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    a, b = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
     return a.detach(), b.detach()
 
 
@@ -199,7 +198,7 @@ def _fork_solution(
         wire.send_request(control, ["fork"])
         wire.read_exactly(control, 1)  # it reads requests in another way from now on
     line = _socket.socket(fileno=control)
-    line.sendmsg([NEXT.pack(*limits_of_job)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, FDS.pack(*ends))])
+    line.sendmsg([NEXT.pack(*limits_of_job)], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, FDS.pack(*ends))])
     line.detach()
     for fd in ends:
         os.close(fd)

@@ -6,15 +6,15 @@ pages than the message does. Invariant: `receive` never reads more than `limit` 
     a, b = socket.socketpair(); send(a, {"op": "call"}); receive(b)
 """
 
+import _socket
 import json
 import marshal
 import os
-import socket
 import struct
 from typing import Any
 
 LIMIT = 64 << 20
-_HEAD = struct.Struct(">I")
+_HEAD, _DESCRIPTOR = struct.Struct(">I"), struct.Struct("i")
 DECODER = json.JSONDecoder()
 _SHORT = 1 << 13
 """Bytes that a request is expected to have at most: then one call reads it."""
@@ -41,12 +41,12 @@ class MessageTooLong(ProtocolError):
         self.size = size
 
 
-def send(line: socket.socket | int, message: Any) -> None:
+def send(line: _socket.socket | int, message: Any) -> None:
     """Writes one message. Raises OSError when nobody reads."""
     send_encoded(line, encode(message))
 
 
-def send_encoded(line: socket.socket | int, text: str) -> None:
+def send_encoded(line: _socket.socket | int, text: str) -> None:
     """Writes one message that is JSON text already. Raises OSError when nobody reads."""
     body = text.encode("ascii")
     body = _HEAD.pack(len(body)) + body
@@ -84,7 +84,7 @@ def receive_request(line: int) -> list[Any]:
     return request
 
 
-def read_exactly(line: socket.socket | int, n: int) -> bytes:
+def read_exactly(line: _socket.socket | int, n: int) -> bytes:
     """n bytes. Raises EOFError when the other side is gone."""
     got = os.read(line, n) if isinstance(line, int) else line.recv(min(n, 1 << 20))
     if len(got) == n:
@@ -99,21 +99,32 @@ def read_exactly(line: socket.socket | int, n: int) -> bytes:
     return bytes(parts)
 
 
-def receive(line: socket.socket | int, decoder: json.JSONDecoder = DECODER, limit: int = LIMIT) -> Any:
+def receive(line: _socket.socket | int, decoder: json.JSONDecoder = DECODER, limit: int = LIMIT) -> Any:
     """One message. Raises EOFError, OSError, MessageTooLong, ProtocolError (not JSON)."""
     return parse(receive_text(line, limit), decoder)
 
 
-def receive_text(line: socket.socket | int, limit: int = LIMIT) -> str:
+def receive_text(line: _socket.socket | int, limit: int = LIMIT) -> str:
     """The text of one message, unread. Raises EOFError, OSError, MessageTooLong."""
     return _receive_body(line, limit).decode("ascii", "replace")
 
 
-def _receive_body(line: socket.socket | int, limit: int) -> bytes:
+def _receive_body(line: _socket.socket | int, limit: int) -> bytes:
     (n,) = _HEAD.unpack(read_exactly(line, 4))
     if n > limit:
         raise MessageTooLong(n, limit)
     return read_exactly(line, n)
+
+
+def send_with_descriptor(line: _socket.socket, body: bytes, descriptor: int) -> None:
+    """Writes bytes, and hands a descriptor to who reads them. `socket.send_fds`, without a module that each fork would hold."""
+    line.sendmsg([body], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _DESCRIPTOR.pack(descriptor))])
+
+
+def receive_with_descriptor(line: _socket.socket, size: int) -> list[Any]:
+    """What `send_with_descriptor` has sent: at most `size` bytes, which are empty at the end, and the descriptor."""
+    body, control, _, _ = line.recvmsg(size, _socket.CMSG_SPACE(_DESCRIPTOR.size))
+    return [body, *(_DESCRIPTOR.unpack(data)[0] for _, _, data in control)]
 
 
 def parse(text: str, decoder: json.JSONDecoder = DECODER) -> Any:

@@ -10,6 +10,7 @@ Started by `evoltune.sandbox.pool`; never by hand.
 
 from __future__ import annotations
 
+import _socket
 import gc
 import importlib
 import json
@@ -17,7 +18,6 @@ import os
 import resource
 import select
 import signal
-import socket
 import struct
 import sys
 import time
@@ -45,7 +45,7 @@ VERIFIER_MB = 448
 
 def main(config: dict[str, Any]) -> None:
     """The supervisor. Returns when the driver closes its socket or when the zygote dies."""
-    control = socket.socket(fileno=config["control"])
+    control = _socket.socket(fileno=config["control"])
     from evoltune.sandbox.zygote import start_zygote
 
     try:
@@ -63,7 +63,7 @@ def main(config: dict[str, Any]) -> None:
     gc.freeze()
     died = interrupts = 0
     while True:
-        ours, theirs = socket.socketpair()
+        ours, theirs = _socket.socketpair()
         verifier = os.fork()
         if verifier == 0:
             theirs.close()
@@ -72,7 +72,7 @@ def main(config: dict[str, Any]) -> None:
         ours.close()
         notice = {"level": zygote.level, "died": died, "interrupts": interrupts}
         with suppress(BrokenPipeError, ConnectionResetError):  # the driver left already, which `_wait_for` notices
-            socket.send_fds(control, [json.dumps(notice).encode()], [theirs.fileno()])
+            wire.send_with_descriptor(control, json.dumps(notice).encode(), theirs.fileno())
         theirs.close()
         died = _wait_for(verifier, control, zygote.pidfd)
         interrupts += died == INTERRUPTED
@@ -81,7 +81,7 @@ def main(config: dict[str, Any]) -> None:
             os._exit(0)
 
 
-def _wait_for(verifier: int, control: socket.socket, zygote: int) -> int:
+def _wait_for(verifier: int, control: _socket.socket, zygote: int) -> int:
     """How the verifier process ended (its signal or status); -1: the driver left, or the zygote died, and the verifier
     process was killed. It is killed as well when the driver sends a byte, because nobody wants its answer any more."""
     pidfd = os.pidfd_open(verifier)
@@ -97,7 +97,7 @@ def _wait_for(verifier: int, control: socket.socket, zygote: int) -> int:
     return os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
-def _is_asked(control: socket.socket) -> bool:
+def _is_asked(control: _socket.socket) -> bool:
     """Whether the driver sent something; otherwise it has closed its end, perhaps before it had read what was sent to it."""
     try:
         return bool(control.recv(1))
@@ -122,7 +122,7 @@ def _load_domain(config: dict[str, Any]) -> Domain | None:
 # ---- the verifier process
 
 
-def _verifier(data: socket.socket, zygote: Zygote, domain: Domain | None, config: dict[str, Any]) -> None:
+def _verifier(data: _socket.socket, zygote: Zygote, domain: Domain | None, config: dict[str, Any]) -> None:
     """Answers batches until the driver is gone. Never returns."""
     from evoltune.domain import Context, policy_of
     from evoltune.sandbox.dispatch import Dispatcher
@@ -154,7 +154,7 @@ def _verifier(data: socket.socket, zygote: Zygote, domain: Domain | None, config
         os._exit(OUR_FAULT)
 
 
-def _next_batch(data: socket.socket, dispatcher: Dispatcher) -> tuple[str, list[Any]]:
+def _next_batch(data: _socket.socket, dispatcher: Dispatcher) -> tuple[str, list[Any]]:
     """Waits for the driver's next (kind, items); a shared test runner is closed when they do not come soon."""
     waiting_since = time.monotonic()
     if dispatcher.shared and not select.select([data], [], [], LINGER_S)[0]:

@@ -5,12 +5,12 @@ enters its namespaces once; each job gets a pid namespace of its own, so that ki
 Invariant: when it reports a job's end, no process of that job is alive and the scratch folder is empty.
 """
 
+import _socket
 import gc
 import importlib
 import os
 import select
 import signal
-import socket
 import sys
 import threading
 import time
@@ -51,7 +51,7 @@ _WARM_UP_TESTS = (
 class Zygote:
     """The supervisor's handle on the zygote."""
 
-    requests: socket.socket
+    requests: _socket.socket
     pid: int
     pidfd: int
     level: str
@@ -67,7 +67,7 @@ class Zygote:
 
 def start_zygote(config: dict[str, Any]) -> Zygote:
     """Forks the zygote. Raises IsolationError when the host cannot give `config["require"]`."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     pid = os.fork()
     if pid == 0:
         ours.close()
@@ -87,12 +87,12 @@ def start_zygote(config: dict[str, Any]) -> Zygote:
     return Zygote(requests=ours, pid=pid, pidfd=os.pidfd_open(pid), level=level, scratch=scratch)
 
 
-def _enter_and_serve(requests: socket.socket, config: dict[str, Any]) -> None:
+def _enter_and_serve(requests: _socket.socket, config: dict[str, Any]) -> None:
     """Enters the namespaces. With a pid namespace the zygote is a child of this process, which stays outside: only it may
     still mount a fresh scratch folder."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     isolated = isolation.enter(config["at_most"])
-    near, far = socket.socketpair()
+    near, far = _socket.socketpair()
     pid = os.fork() if isolated.namespaces else 0
     if pid:
         requests.close()
@@ -124,8 +124,8 @@ def _enter_and_serve(requests: socket.socket, config: dict[str, Any]) -> None:
 class _JobLoop:
     """The zygote at work."""
 
-    requests: socket.socket
-    mounter: socket.socket
+    requests: _socket.socket
+    mounter: _socket.socket
     """To the process that mounts a fresh scratch folder."""
     isolated: isolation.Isolation
     own_namespace: int
@@ -151,7 +151,7 @@ class _JobLoop:
         warmed = 0
         while True:
             try:
-                body, lines, *_ = socket.recv_fds(self.requests, 256, 1)
+                body, *descriptor = wire.receive_with_descriptor(self.requests, 256)
             except ConnectionError:  # the verifier process left reports unread
                 return
             if not body:
@@ -159,7 +159,7 @@ class _JobLoop:
             resources = limits.ResourceLimits(*limits.LIMITS.unpack(body))
             warmed = self._warm(resources.number, warmed, preload)
             resources = resources._replace(processes=resources.processes + others)
-            report = self._run(resources, lines[0])
+            report = self._run(resources, *descriptor)
             with suppress(ConnectionError):
                 self.requests.send(limits.REPORT.pack(*report))
 
@@ -285,9 +285,9 @@ def _warm_up() -> None:
     """
     for _ in range(12):
         for tests in _WARM_UP_TESTS:
-            ours, theirs = socket.socketpair()
+            ours, theirs = _socket.socketpair()
             reading, writing = os.pipe()
-            verifier, other = socket.socketpair()
+            verifier, other = _socket.socketpair()
             replies, answers = os.pipe()
             solution = threading.Thread(target=_serve_warm_up, args=(theirs.fileno(), answers))
             solution.start()
@@ -304,7 +304,7 @@ def _warm_up() -> None:
             connection.drain()
             wire.send(other, ["token", [["pass", "", {}]]])
             wire.receive(verifier.fileno())
-            ours.shutdown(socket.SHUT_RDWR)
+            ours.shutdown(_socket.SHUT_RDWR)
             solution.join()
             for sock in (ours, theirs, verifier, other):
                 sock.close()
