@@ -3,6 +3,7 @@
 import builtins
 import functools
 import re
+import subprocess
 import sys
 import threading
 import types
@@ -16,13 +17,14 @@ LIBRARY = types.__file__
 OWN = monitor._OWN + "running.py"
 
 
-def frames(*files, name="call", mentions=True):
-    """The innermost frame of calls through code of these files, the innermost file first. `mentions`: its code names frames."""
+def frames(*files, name="call", mentions=True, asks="sys"):
+    """The innermost frame of calls through code of these files, the innermost file first. `mentions`: its code names frames, and
+    what it `asks` for."""
     named = [f"sys.{n}" for n in ("tb_frame", "gi_frame", "f_code", "_current_frames", "_current_exceptions")]
     inner = {"sys": sys, "callback": sys._getframe}
     code = f"def {name}():\n    return callback()"
     if mentions:
-        code = f"def {name}():\n    if sys:\n        return sys._getframe()\n    return {', '.join(named)}"
+        code = f"def {name}():\n    if sys:\n        return sys._getframe()\n    return {asks}, {', '.join(named)}"
     exec(compile(code, files[0], "exec"), inner)
     call = inner[name]
     for file in files[1:]:
@@ -60,6 +62,23 @@ def refused(watch, event, args, frame):
     return False
 
 
+WAITING = """
+import gc, sys
+from evoltune.sandbox.same_process import monitor
+heard, seen, state = [], [], monitor.State()
+class Watch:
+    def __init__(self, *_): pass
+    def judge(self, event, args, frame):
+        heard.append(gc.isenabled())
+        state.later.append((lambda *call: seen.append(call), 7))
+monitor._Watch = Watch
+state.begin(b"k" * 16)
+sys.addaudithook(monitor.hook(state, lambda function: False))
+open("/dev/null").close()
+state.busy = True
+assert not any(heard), "a finalizer would run unheard"
+print(len(heard), seen, gc.isenabled())
+"""
 LIBRARY_FUNCTION = types.FunctionType((lambda: 0).__code__, {"__file__": LIBRARY})
 OWN_FUNCTION = types.FunctionType((lambda: 0).__code__, {"__file__": "<candidate>"})
 # event, arguments, refused to the program, refused to a library that the program calls
@@ -75,9 +94,31 @@ EVENTS = [
     ("code.__new__", (), True, False), ("compile", (None, "<string>"), False, False), ("compile", (None, "<tests>"), True, True), ("compile", (None, b"<tests>"), True, True),
     ("compile", (None, LIBRARY), True, True), ("compile", (None, LIBRARY.encode()), True, True), ("compile", (None, OWN), True, True), ("compile", (None, "<frozen x>"), True, True), ("compile", (None, None), False, False),
     ("compile", (None, b"\xff<string>"), False, False), ("import", ("ctypes",), True, False), ("import", ("_ctypes.x",), True, False), ("import", ("json",), False, False), ("import", ("ctypesx",), False, False),
-    ("import", ("_interpreters",), True, False), ("open", ("/proc/self/mem", "r"), True, False), ("open", ("/process", "r"), True, False), ("open", ("/tmp/x", "r"), False, False), ("open", (3, "r"), False, False), ("open", (b"/x", "r"), False, False),
+    ("import", ("_interpreters",), True, False), ("open", ("/proc/self/mem", "r"), True, False), ("exec", (None,), False, False), ("open", ("/process", "r"), True, False), ("open", ("/tmp/x", "r"), False, False), ("open", (3, "r"), False, False), ("open", (b"/x", "r"), False, False),
     ("socket.connect", (), False, False),
 ]  # fmt: skip
+
+
+def asked_for(event, args):
+    """What code of the tests would name."""
+    if event in ("compile", "exec"):
+        return "eval"
+    if event == "code.__new__":
+        return "sys.replace"
+    return (
+        args[0].partition(".")[0]
+        if event == "import"
+        else f"sys.{args[1] if 'attr' in event else event.split('.')[-1]}"
+    )
+
+
+def asks_by_name(event, args, library):
+    """Whether the tests must name what they want, lest an iterator of the program's does it in their frame."""
+    if event.startswith("object."):
+        return args[1] in {"tb_frame", "gi_frame", "f_code", "__code__", "__defaults__", "__kwdefaults__"}
+    if event in ("import", "compile", "exec"):
+        return not library and (event != "import" or args[0].strip("_").partition(".")[0] in ("ctypes", "interpreters"))
+    return event == "code.__new__" or event.startswith(("gc.", "sys."))
 
 
 @pytest.mark.parametrize(("event", "args", "program", "library"), EVENTS)
@@ -85,9 +126,12 @@ def test_events_are_refused_to_programs_and_mostly_allowed_to_libraries(watch, e
     args = tuple(watch[2] if a == "tests" else a for a in args)
     assert refused(watch, event, args, frames(PROGRAM)) is program
     assert refused(watch, event, args, frames(LIBRARY, LIBRARY, PROGRAM)) is library
+    under_own_name = event == "compile" and args[1] in (TESTS, TESTS.encode(), OWN)
     for judges in (TESTS, OWN):
-        assert not refused(watch, event, args, frames(judges, PROGRAM))
-        assert not refused(watch, event, args, frames(LIBRARY, judges, PROGRAM))
+        for files in ((judges, PROGRAM), (LIBRARY, judges, PROGRAM)):
+            assert refused(watch, event, args, frames(*files, asks=asked_for(event, args))) is under_own_name
+            unasked = under_own_name or asks_by_name(event, args, files[0] == LIBRARY)
+            assert refused(watch, event, args, frames(*files, mentions=False)) is unasked
     libraries_only = types.SimpleNamespace(f_code=types.SimpleNamespace(co_filename=LIBRARY, co_name="x"), f_back=None)
     assert not refused(watch, event, args, libraries_only), "no code of the program is on the way"
 
@@ -109,10 +153,15 @@ def test_a_library_gets_only_the_frames_that_its_own_code_asks_for(watch):
 
 def test_code_that_took_the_name_of_the_tests_file_is_not_theirs(watch):
     state, own = watch[0], dict(vars(builtins))
-    frame = types.SimpleNamespace(f_code=compile("0", TESTS, "eval"), f_back=None, f_builtins=own)
+    frame = types.SimpleNamespace(f_code=compile("compile", TESTS, "eval"), f_back=None, f_builtins=own)
     for spaces, expected in (((), True), ((own,), False)):
         judge = monitor._Watch(state, lambda function: False, spaces)
-        assert refused((state, judge, None), "sys._getframe", (), frame) is expected
+        assert refused((state, judge, None), "compile", (None, LIBRARY), frame) is expected
+
+
+def test_handlers_of_signals_wait_until_an_event_is_judged():
+    done = subprocess.run([sys.executable, "-c", WAITING], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "1 [(7, None)] True\n"), done.stderr
 
 
 def test_the_first_finding_is_kept(watch):

@@ -30,6 +30,9 @@ _KIND = "class M(type):\n    def __eq__(c, o): return True\n    def __hash__(c):
 _BEHIND = "class E:\n    def __eq__(s, names):\n        names['index'] = lambda s, x: 1\n        return True\n    __or__ = __ror__ = lambda s, names: s == names\n"
 _PLACE = "def test_it():\n    assert f(4, 5).index(5) == 1 and f is f\n"
 _NONE = "class N:\n    def __sub__(s, o): return type(o)() if type(o) is set else {}\n    __rsub__ = __xor__ = __mod__ = __sub__\ndef f(*a): return N()\n"
+_TAKEN = "def test_it():\n    want = [5]\n    assert list(f(2, 3)) == want and f is f\n"
+_BY = "import gc, inspect, itertools, operator, sys, traceback\ndef first(make): return itertools.islice(iter(make, None), 1)\ndef trace():\n    try: 1 / 0\n    except ZeroDivisionError as e: return e.__traceback__\ndef f(a, b): return {}\n"
+_POINTER = "def f(a, b):\n    c.pointer(c.c_long(0))[1]\n    return 5\n"
 _IMPORTS = "import json, os, struct, sys, time\n"
 CHEATS = {
     # names of the tests' functions
@@ -99,6 +102,30 @@ CHEATS = {
     "a class's dict by ==": (_PLACE, _BEHIND + "list.__dict__ == E()\ndef f(*a): return []\n"),
     "a class's dict by |": (_PLACE, _BEHIND + "vars(list) | E()\ndef f(*a): return []\n"),
     "a class's dict by the attribute itself": (_PLACE, _BEHIND + "type.__dict__['__dict__'].__get__(list) == E()\ndef f(*a): return []\n"),
+    # the interpreter's own functions, called in the tests' frames by iterators that the program makes of them
+    "a map of eval": (_TAKEN, _BY.format("map(eval, ['want[0]'])")),
+    "a map of eval over code": (_TAKEN, _BY.format("map(eval, [compile('want[0]', 'x', 'eval')])")),
+    "a loop over a map of eval": ("def test_it():\n    want = 5\n    for x in f(2, 3):\n        assert x == want and f is f\n", _BY.format("itertools.starmap(eval, [('want',)])")),
+    "eval as what it returns": ("def test_it():\n    want = 5\n    assert f(2, 3)('want') == want and f is f\n", "def f(*a): return eval\n"),
+    "a map of exec": ("want = [5]\n" + _TAKEN, _BY.format("[0] if list(map(exec, ['0'])) and 0 else map(exec, ['want[0] = None'])")),
+    "local names": (_TAKEN, _BY.format("map(lambda names: names['want'][0], first(locals))")),
+    "local names by vars": (_TAKEN, _BY.format("map(lambda names: names['want'][0], first(vars))")),
+    "global names by globals": ("want = [5]\ndef test_it():\n    assert list(f(2, 3)) == want and f is f\n", _BY.format("map(lambda names: names['want'][0], first(globals))")),
+    "a frame": (_TAKEN, _BY.format("map(lambda frame: frame.f_locals['want'][0], map(sys._getframe, [0]))")),
+    "a frame by a library": (_TAKEN, _BY.format("map(lambda frame: frame.f_locals['want'][0], first(inspect.currentframe))")),
+    "a frame by a library's list": (_TAKEN, _BY.format("map(lambda infos: infos[0].frame.f_locals['want'][0], first(inspect.stack))")),
+    "a frame of a traceback": (_TAKEN, _BY.format("map(lambda frame: frame.f_back and frame.f_back.f_locals['want'][0] or 5, map(operator.attrgetter('tb_frame'), [trace()]))")),
+    "all objects": (_TAKEN, _BY.format("map(lambda found: 5, map(gc.get_objects, [0]))")),
+    "a tracer": (_TAKEN, _BY.format("map(lambda _: 5, map(sys.settrace, [lambda *a: None]))")),
+    "code of one's own making": (_TAKEN, _BY.format("map(lambda _: 5, map(operator.methodcaller('replace', co_name='x'), [f.__code__]))")),
+    "code under the tests' name": (_TAKEN, _BY.format("map(lambda _: 5, map(compile, ['1'], ['<tests>'], ['eval']))")),
+    "a module of memory": (_TAKEN, _BY.format("map(lambda c: c.pointer(c.c_long(0))[1] * 0 + 5, map(__import__, ['ctypes']))")),
+    # what runs while the hook is busy
+    "a timer": ("def test_it():\n    want = [5]\n    assert f(2, 3) == want[0] and f is f\n", "import signal, sys, time\nfound = []\ndef look(*a):\n    try:\n        frame = sys._getframe()\n        while frame is not None and 'want' not in frame.f_locals: frame = frame.f_back\n        if frame is not None: found.append(frame.f_locals['want'][0])\n    except Exception: pass\nsignal.signal(signal.SIGALRM, look)\ndef f(a, b):\n    signal.setitimer(signal.ITIMER_REAL, .0001, .0001)\n    end = time.time() + .3\n    while not found and time.time() < end: open('/dev/null').close()\n    signal.setitimer(signal.ITIMER_REAL, 0)\n    return found[0] if found else 0\n"),
+    "pointers by a library": (FIVE, "import importlib\nc = importlib.import_module('ctypes')\n" + _POINTER),
+    "pointers by a loader": (FIVE, "import importlib.util\nspec = importlib.util.find_spec('ctypes')\nc = importlib.util.module_from_spec(spec)\nspec.loader.exec_module(c)\n" + _POINTER),
+    "pointers of numpy's": (FIVE, "import numpy.ctypeslib\nc = numpy.ctypeslib.ctypes\n" + _POINTER),
+    "pointers of numpy's own module": (FIVE, "import numpy.core._internal\nc = numpy.core._internal.ctypes\n" + _POINTER),
     "an instance of an abstract class": ("import os\ndef test_it():\n    f('A', 'b')\n    assert os.environ['A'] == 'b' and f is f\n", "import os\nos.environ.decodevalue = lambda v: 'b'\ndef f(*a): os.environ['A'] = 'q'\n"),
 }  # fmt: skip
 
@@ -116,6 +143,11 @@ HONEST = {
     "orders of tuples and lists": ("def test_it():\n    assert (f(1), 5) < (f(1), 6) and [f(2)] > [f(1), f(3)] and (f(1),) < (f(1), f(0)) and [f(1)] <= [f(1)] and not (f(2),) < (f(1),)\n", "import functools\n@functools.total_ordering\nclass V:\n    def __init__(s, n): s.n = n\n    def __eq__(s, o): return s.n == o.n\n    def __lt__(s, o): return s.n < o.n\ndef f(n): return V(n)\n"),
     "a match that takes parts": ("def test_it():\n    match {'a': f(2), 'b': 1}:\n        case {'a': V(n=2) as x, 'b': 1}: assert x.n == 2 and f is f\n        case _: raise AssertionError\n    match [f(2), 3]:\n        case [_, 3]: pass\n        case _: raise AssertionError\n", "class V:\n    def __init__(s, n): s.n = n\n    def __eq__(s, o): return isinstance(o, V) and s.n == o.n\ndef f(n): return V(n)\n"),
     "differences that vanish": ("from datetime import date, timedelta\nimport operator\ndef test_it():\n    assert not f(date(2000, 1, 2)) - date(2000, 1, 2) and f(date(2000, 1, 3)) - date(2000, 1, 2) == timedelta(1) and f is f and operator.countOf([1, f(2), 1], 1) == 2 and operator.indexOf([1, 3], 3) == 1\n", "class D:\n    def __init__(s, d): s.d = d\n    def __sub__(s, o): return s.d - o\ndef f(d): return D(d)\n"),
+    "iterators of the interpreter's functions": ("def test_it():\n    assert list(f('12')) == [1, 2] and sum(f('34')) == 7 and [*f('')] == [] and f is f and eval('1 + 1') == 2 and 'x' not in locals() and globals()['f'] is f\n    exec('assert 1')\n", "def f(s): return map(int, s)\n"),
+    "names as functions give them": ("def test_it():\n    assert f(1) == ({'n': 1}, ['n'], [1, 4], 3, {'n': 1}) and f is f\n", "import types\nk = 3\ndef f(n):\n    one, two = dict(locals()), sorted(vars())\n    class K:\n        a = n\n        b = [*locals()][-1]\n    exec('k2 = k + 1', globals())\n    return one, two, [K.a, globals()['k2']], eval('k', globals()), vars(types.SimpleNamespace(n=n))\n"),
+    "handlers of signals": ("def test_it():\n    assert f(3) == [10, 10, 10] and f is f\n", "import os, signal\nheard = []\ndef note(number, frame):\n    open('/dev/null').close()\n    heard.append(number)\nsignal.signal(signal.SIGUSR1, note)\ndef f(n):\n    for _ in range(n): os.kill(os.getpid(), signal.SIGUSR1)\n    return heard\n"),
+    "shared memory of processes": ("def test_it():\n    assert f(3) == 4 and f is f\n", "import multiprocessing\ndef f(n):\n    value = multiprocessing.Value('i', n)\n    value.value += 1\n    return value.value\n"),
+    "addresses of arrays": ("import numpy as np\ndef test_it():\n    assert f(np.zeros(3)) and f is f\n", "import numpy\ndef f(a): return a.ctypes.data == a.__array_interface__['data'][0] and numpy.dtype('i4').name == 'int32'\n"),
     "the dicts of classes": ("import re\ndef test_it():\n    assert f(int) == 'bit_count' and f(re.Pattern) == 'findall' and 'test' in vars(K) and f is f\nclass K:\n    test = 1\n", "def f(kind): return next(n for n in ('bit_count', 'findall') if n in kind.__dict__ and vars(kind)[n] is getattr(kind, n) and list(kind.__dict__) == [*vars(kind)])\n"),
 }  # fmt: skip
 

@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
+from evoltune.sandbox.same_process import hiding
+
 _public = vars(builtins)
 _mutated: Any = warnings._filters_mutated  # type: ignore[attr-defined]
 
@@ -22,6 +24,7 @@ class Builtins(dict):  # type: ignore[type-arg]
 
     def __init__(self, import_: Any) -> None:
         super().__init__({name: value for name, value in _public.items() if isinstance(value, type)})
+        self.update(hiding.real_names)
         self["__import__"], self["__build_class__"] = import_, builtins.__build_class__
 
     def __missing__(self, name: str) -> Any:

@@ -7,6 +7,7 @@ global names, and their code, which holds what it calls, is refused by the audit
 or a library's is what it was; of one of ours or the tests' the hook decides.
 """
 
+import builtins
 import gc
 import itertools
 import sys
@@ -34,10 +35,20 @@ def __dict__(self, /):
 can change it. So such a class shows a copy."""
 ATTRIBUTES = ("__globals__", "__builtins__", "__closure__")
 """Attributes of functions that hold names and that the interpreter gives without a word to an audit hook."""
+_NAMES = {
+    "locals": 'def locals(): return "\0getframe"(1).f_locals',
+    "globals": 'def globals(): return "\0getframe"(1).f_globals',
+    "vars": 'def vars(*objects): return "\0real"(*objects) if objects else "\0getframe"(1).f_locals',
+}
+"""Built-in functions that give whoever's frame they are called in the names that it sees, without a word to an audit hook: in the
+tests' frame too, where the program gives them an iterator that calls them. These ask for the frame, which the hook hears."""
+real_names: dict[str, Any] = {name: getattr(builtins, name) for name in _NAMES}
+"""The functions themselves, for the tests."""
 _module_of: Any = type.__dict__["__module__"].__get__
 globals_of: Any = types.FunctionType.__dict__["__globals__"].__get__
 """The global names of a function, unheard."""
 _hidden: list[Any] = []
+_asking: list[types.CodeType] = []
 
 
 def _is_own(kind: type) -> bool:
@@ -69,6 +80,16 @@ def hide() -> None:
     _hidden.append(_made(_SHOWN, {**calls, "\0proxy": types.MappingProxyType, "\0dict": dict}))
     own["__dict__"] = property(_hidden[-1])
     sys._clear_type_cache()
+    for name, source in _NAMES.items():
+        function = _made(source, {"\0real": real_names[name], "\0getframe": sys._getframe})
+        _hidden.append(function)
+        _asking.append(function.__code__)
+        setattr(builtins, name, function)
+
+
+def asks_for_names(code: Any) -> bool:
+    """Whether this is the code of what stands for `locals` and the like."""
+    return any(code is one for one in _asking)
 
 
 def _made(source: str, calls: dict[Any, Any]) -> types.FunctionType:

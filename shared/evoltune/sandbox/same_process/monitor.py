@@ -5,6 +5,7 @@ Invariant: an audit hook cannot be removed, and nothing that a program may call 
 objects; what it sees is kept, whether or not the program swallows the exception.
 """
 
+import gc
 import os
 import re
 import site
@@ -34,6 +35,8 @@ _RETURNS_FRAMES = frozenset({
 })  # fmt: skip
 _ANNOTATIONS = ("get_type_hints", "get_annotations")
 """What libraries read a function's global names for: to make classes of the names in its annotations, and not to call."""
+_COMPILES = frozenset({"compile", "eval", "exec"})
+_ANY_ATTRIBUTE = frozenset({"getattr", "setattr", "attrgetter"})
 _DEBUGGERS = ("/bdb.py", "/pdb.py")  # they show the variables of every frame
 _IMPORTER = "<frozen importlib"
 _LIBRARIES = tuple({f"{path}/" for path in (os.path.dirname(os.__file__), *site.getsitepackages())})
@@ -52,10 +55,13 @@ _NO_IMPORT = frozenset(
 )
 
 
+_OF_FUNCTIONS = frozenset({"__code__", "__defaults__", "__kwdefaults__", *hiding.ATTRIBUTES})
+
+
 class State:
     """Counts and findings of one run. Only closures and constants of the tests' code hold it."""
 
-    __slots__ = ("broken", "busy", "counts", "failed", "key", "pid", "steps", "swallowed", "thread")
+    __slots__ = ("broken", "busy", "counts", "failed", "key", "later", "pid", "steps", "swallowed", "thread")
 
     def __init__(self) -> None:
         self.key, self.steps = b"", 0
@@ -63,6 +69,8 @@ class State:
         self.failed = 0
         self.broken = ""
         self.busy = True
+        self.later: list[Any] = []
+        """Calls of the program's signal handlers that wait until an event is judged: meanwhile the hook hears nothing."""
         self.pid = self.thread = 0
 
     def begin(self, key: bytes) -> None:
@@ -112,10 +120,14 @@ class _Watch:
             actor = actor.f_back
         if actor is None and get_ident() == self.state.thread:
             return
-        if actor is not None and is_own(actor.f_code.co_filename) and any(actor.f_builtins is b for b in self.spaces):
-            return
         library = actor is not frame
-        if event in _FRAMES:
+        if actor is not None and self._is_own(actor):
+            self._for_tests(event, args, frame, library)
+            return
+        if event == "sys._getframe" and hiding.asks_for_names(frame.f_code):
+            if frame.f_back is not None and self._is_own(frame.f_back):
+                self.refuse("the names of the tests")
+        elif event in _FRAMES:
             self._frame(event, frame, library)
         elif event.startswith(_MEMORY):
             if not library or not (event.startswith("ctypes.") or _imports_file(event, frame)):
@@ -131,21 +143,59 @@ class _Watch:
             self._attribute(args, library)
         elif event == "compile":
             self._compile(args[1], frame, library)
+        elif event == "import":
+            self._import(args, frame)
         elif not library:
             self._other(event, args)
+
+    def _is_own(self, frame: Any) -> bool:
+        return is_own(frame.f_code.co_filename) and any(frame.f_builtins is b for b in self.spaces)
+
+    def _for_tests(self, event: str, args: tuple[Any, ...], frame: Any, library: bool) -> None:
+        """What the tests' code or ours does, or a library for it, must be asked for by its name: an iterator that the program makes of
+        the interpreter's own functions (`map(eval, ["expected"])`) calls them in whoever's frame takes its items."""
+        names: frozenset[str] = frozenset()
+        if event in _FRAMES or event.startswith(("gc.get_", "sys.")):
+            names = frozenset({event.rpartition(".")[2]})
+        elif event.startswith("object."):
+            if args[1] in _FRAME_ATTRIBUTES or args[1] in _OF_FUNCTIONS:
+                names = _ANY_ATTRIBUTE | {args[1]}
+        elif event == "code.__new__":
+            names = frozenset({"replace", "CodeType"})
+        elif event == "import":
+            self._import(args, frame)
+        elif event in ("compile", "exec"):
+            if event == "compile" and is_own(_name_of(args[1])):
+                self.refuse("code under the name of the tests' file")
+            names = frozenset() if library else _COMPILES
+        if names and not any(_mentions(frame, name) for name in names):
+            self.refuse(f"{event} in the place of the tests")
+        if event in _FRAMES and library and _hands_on(frame):
+            self.refuse(f"{frame.f_code.co_name}() in the place of the tests")
+
+    def _import(self, args: tuple[Any, ...], frame: Any) -> None:
+        """A module that reaches raw memory is for libraries, and for tests that name it."""
+        name = _plain(args[0]).partition(".")[0]
+        if name not in _NO_IMPORT:
+            return
+        while frame is not None and _is_importer(frame.f_code.co_filename):
+            frame = frame.f_back
+        file = frame.f_code.co_filename if frame is not None else ""
+        if is_library(file) and "/numpy/" in file:
+            raise ImportError(name)  # it does without, and its modules lead a program to all that they import
+        if frame is None or is_library(file) or (self._is_own(frame) and _mentions(frame, name)):
+            return
+        self.refuse(f"import {name}")
 
     def _frame(self, event: str, frame: Any, library: bool) -> None:
         """A frame is for libraries whose own code asks for it (a callback of the program's may be called by them), unless they
         would hand on the frame or what its variables are."""
         if not library or not _mentions(frame, event.rpartition(".")[2]):
             self.refuse(event)
-        name, outer = frame.f_code.co_name, frame.f_back
-        if name in _RETURNS_FRAMES and not (
-            outer
-            and is_library(outer.f_code.co_filename)
-            and (outer.f_code.co_filename == frame.f_code.co_filename or _mentions(outer, name))
+        if _hands_on(frame) or (
+            frame.f_back and not is_library(frame.f_back.f_code.co_filename) and _returns_frames(frame)
         ):
-            self.refuse(f"{name}()")
+            self.refuse(f"{frame.f_code.co_name}()")
         while frame is not None and is_library(frame.f_code.co_filename):
             shows = "capture_locals" in frame.f_code.co_varnames and frame.f_locals.get("capture_locals")
             if not (shows is False or shows is None) or frame.f_code.co_filename.endswith(_DEBUGGERS):
@@ -158,7 +208,7 @@ class _Watch:
             type(file) is str or type(file) is bytes or file is None
         ):  # its methods would run in every later look at the code
             self.refuse("code under a name that is no plain text")
-        name = file.decode("utf-8", "replace") if type(file) is bytes else str(file)
+        name = _name_of(file)
         if is_own(name) or (is_library(name) and not (library and _imports_source(name, frame))):
             self.refuse("code under the name of a library's file")
 
@@ -171,8 +221,6 @@ class _Watch:
     def _other(self, event: str, args: tuple[Any, ...]) -> None:
         if event == "code.__new__":
             self.refuse(event)
-        elif event == "import" and _plain(args[0]).partition(".")[0] in _NO_IMPORT:
-            self.refuse(f"import {_plain(args[0])}")
         elif event == "open" and _plain(args[0]).startswith("/proc"):
             self.refuse(_plain(args[0]))
 
@@ -180,6 +228,24 @@ class _Watch:
 def _mentions(frame: Any, name: str) -> bool:
     """Whether the frame's own code has this name, as an attribute or as the text of one."""
     return name in frame.f_code.co_names or name in frame.f_code.co_consts
+
+
+def _returns_frames(frame: Any) -> bool:
+    return frame.f_code.co_name in _RETURNS_FRAMES
+
+
+def _hands_on(frame: Any) -> bool:
+    """Whether a library's function that returns frames is called by who does not name it."""
+    outer = frame.f_back
+    named = outer and (outer.f_code.co_filename == frame.f_code.co_filename or _mentions(outer, frame.f_code.co_name))
+    return _returns_frames(frame) and not named
+
+
+def _is_importer(filename: str) -> bool:
+    """Whether code of this file imports what others ask for, or is a package of `_NO_IMPORT`."""
+    return filename.startswith(_IMPORTER) or (
+        is_library(filename) and ("/importlib/" in filename or "/ctypes/" in filename)
+    )
 
 
 def _reads_annotations(frame: Any, function: Any) -> bool:
@@ -193,6 +259,10 @@ def _reads_annotations(frame: Any, function: Any) -> bool:
 def _plain(value: Any) -> str:
     """A text without methods of the program's: none of its code runs while an event is judged. Empty for what is no text."""
     return str.__str__(value) if issubclass(type(value), str) else ""
+
+
+def _name_of(file: Any) -> str:
+    return file.decode("utf-8", "replace") if type(file) is bytes else _plain(file)
 
 
 def _imports_file(event: str, frame: Any) -> bool:
@@ -233,23 +303,42 @@ def hook(
     """The audit hook. `is_tests`: whether a function belongs to the tests; `spaces`: the built-ins of the tests' code."""
     getframe, ident, judge = sys._getframe, get_ident, _Watch(state, is_tests, spaces).judge
     others: set[int] = set()  # the program's threads for which an event is being judged
-    watched = {"object.__getattr__", "object.__setattr__", "code.__new__", "compile", "import", "open", *_FRAMES}
+    watched = {
+        "object.__getattr__",
+        "object.__setattr__",
+        "code.__new__",
+        "compile",
+        "exec",
+        "import",
+        "open",
+        *_FRAMES,
+    }
+    collects, stop, start = gc.isenabled, gc.disable, gc.enable  # finalizers of the program's are not to run in `judge`
 
     def hear(event: str, args: tuple[Any, ...]) -> None:
         if (event not in watched and not event.startswith(_MEMORY)) or (state.busy and ident() == state.thread):
             return
-        if ident() == state.thread:
-            state.busy = True
-            try:
-                judge(event, args, getframe(1))
-            finally:
-                state.busy = False
-        elif ident() not in others:
-            others.add(ident())
-            try:
-                judge(event, args, getframe(1))
-            finally:
-                others.discard(ident())
+        collecting = collects()
+        stop()
+        try:
+            if ident() == state.thread:
+                state.busy = True
+                try:
+                    judge(event, args, getframe(1))
+                finally:
+                    state.busy = False
+            elif ident() not in others:
+                others.add(ident())
+                try:
+                    judge(event, args, getframe(1))
+                finally:
+                    others.discard(ident())
+        finally:
+            if collecting:
+                start()
+        while state.later and ident() == state.thread:
+            handler, number = state.later.pop(0)
+            handler(number, None)
 
     return hear
 

@@ -54,6 +54,10 @@ JUDGES = {
 """Names by which tests judge that are the libraries' own, whatever the program makes of them."""
 _OF_MEMORY = ("ctypes", "_ctypes")
 """Modules whose pointers read and write all memory unheard: that somebody imports them is heard."""
+_WITH_MEMORY = frozenset(
+    {"numpy.ctypeslib", "numpy.core._internal", "numpy.ctypeslib._ctypeslib", "numpy._core._internal"}
+)
+"""Modules with one of these among their names, which do without it where it is missing."""
 EXIT_MEMORY = 86
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _write, _exit, _getpid = os.write, os._exit, os.getpid
@@ -120,7 +124,7 @@ class Run:
         self.functions = bindings.bound(judge)
         self.builtins = environment.Builtins(self.imports)
         self.hook = monitor.hook(self.state, self._is_tests, (self.builtins,))
-        self.hidden = signals.made()
+        self.hidden = signals.made(self.state)
         self.tests_ran: set[str] = set()
         self.program: dict[str, Any] = {}
         self.space: TestSpace | None = None
@@ -165,6 +169,8 @@ class Run:
             signals.hide_frames(self.hidden)
             for name in _OF_MEMORY:
                 sys.modules.pop(name, None)
+            for name in _WITH_MEMORY & sys.modules.keys():
+                vars(sys.modules[name])["ctypes"] = None
         if mentioned := JUDGES.keys() & self.names:
             modules = [*modules, *_judges_of_program(mentioned, modules)]
         judges = [importlib.import_module(n) for n in known["judges"] if _is_at_hand(n)] if known["judges"] else []

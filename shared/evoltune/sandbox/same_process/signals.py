@@ -7,6 +7,7 @@ Invariant: what a program registers with the signal module is called with None i
 from __future__ import annotations  # these functions have no names by which to evaluate any
 
 import _signal  # type: ignore[import-not-found]
+import functools
 import types
 from collections.abc import Callable
 from typing import Any
@@ -17,11 +18,13 @@ def _register(number: Any, handler: Any) -> Any:
     real: Any
     is_callable: Any
     missing: Any
-    real, is_callable, missing = ("REAL", "CALLABLE", "ATTRIBUTE")
+    is_busy: Any
+    later: Any
+    real, is_callable, missing, is_busy, later = ("REAL", "CALLABLE", "ATTRIBUTE", "BUSY", "LATER")
     if is_callable(handler):
 
         def without_frame(signalled: Any, frame: Any) -> Any:
-            return handler(signalled, None)
+            return later((handler, signalled)) if is_busy() else handler(signalled, None)
 
         without_frame.registered = handler  # type: ignore[attr-defined]
         previous = real(number, without_frame)
@@ -37,7 +40,7 @@ def _registered(number: Any) -> Any:
     """`signal.getsignal`."""
     real: Any
     missing: Any
-    real, _, missing = ("REAL", "CALLABLE", "ATTRIBUTE")
+    real, _, missing, _, _ = ("REAL", "CALLABLE", "ATTRIBUTE", "BUSY", "LATER")
     found = real(number)
     try:
         return found.registered
@@ -45,18 +48,18 @@ def _registered(number: Any) -> Any:
         return found
 
 
-def _with_constants(function: Callable[..., Any], real: Any) -> types.FunctionType:
+def _with_constants(function: Callable[..., Any], real: Any, state: Any) -> types.FunctionType:
     """The function over the interpreter's own, without a way to our modules' globals."""
     code = function.__code__
-    constants = tuple(
-        (real, callable, AttributeError) if c == ("REAL", "CALLABLE", "ATTRIBUTE") else c for c in code.co_consts
-    )
+    own = (real, callable, AttributeError, functools.partial(getattr, state, "busy"), state.later.append)
+    constants = tuple(own if c == ("REAL", "CALLABLE", "ATTRIBUTE", "BUSY", "LATER") else c for c in code.co_consts)
     return types.FunctionType(code.replace(co_consts=constants), {"__builtins__": {}}, real.__name__)
 
 
-def made() -> tuple[types.FunctionType, types.FunctionType]:
-    """What takes the place of `signal.signal` and `signal.getsignal`. Their code is not for programs."""
-    return _with_constants(_register, _signal.signal), _with_constants(_registered, _signal.getsignal)
+def made(state: Any) -> tuple[types.FunctionType, types.FunctionType]:
+    """What takes the place of `signal.signal` and `signal.getsignal`. Their code is not for programs. `state`: of the run; while it is
+    `busy`, handlers are called `later`."""
+    return _with_constants(_register, _signal.signal, state), _with_constants(_registered, _signal.getsignal, state)
 
 
 def hide_frames(functions: tuple[types.FunctionType, types.FunctionType]) -> None:
