@@ -236,6 +236,28 @@ def test_what_was_read_before_there_was_a_job_is_watched_as_what_is_read_for_it(
     assert [entry[1] for entry in known.changed()] == ["function"]
 
 
+def test_reading_a_module_asks_no_object_of_it_for_attributes(module):
+    class Lazy:
+        """As `six` has them: an attribute is an import."""
+
+        def __getattr__(self, name):
+            raise ModuleNotFoundError(name)
+
+    class Holder:
+        part = Lazy()
+
+        @staticmethod
+        def known(*, key=1):
+            return key
+
+    Holder.__module__ = module.__name__
+    module.lazy, module.Holder = Lazy(), Holder
+    libraries = Libraries()
+    libraries.take([module])
+    Holder.known.__kwdefaults__["key"] = 2
+    assert [entry[1] for entry in libraries.changed()] == ["key"]
+
+
 @pytest.mark.parametrize("package", ["numpy", "sympy"])
 def test_a_package_whose_modules_use_each_other_unseen_is_watched_whole(package):
     pytest.importorskip(package)

@@ -175,7 +175,8 @@ def _parts(module: types.ModuleType) -> Parts:
                 )
                 found.classes.append((value.__dict__, (*value.__dict__,)))
                 for method in value.__dict__.values():
-                    _add_keywords(found.names, getattr(method, "__func__", method))
+                    wrapped = isinstance(method, staticmethod | classmethod)
+                    _add_keywords(found.names, method.__func__ if wrapped else method)
         elif kind is dict:
             if len(value) <= _MAX_TABLE and any(map(callable, value.values())):
                 own.append((name, value))
