@@ -18,7 +18,6 @@ from evoltune.sandbox import programs, reading, source_tests, values, whole_prog
 from evoltune.sandbox.limits import Outcome
 from evoltune.sandbox.proxies import NeedsSameProcess, Proxy, SolutionConnection
 
-_PROGRAM_MODULES = sorted(reading.PROGRAM_MODULES)
 _LIBRARY_IMPORT = re.compile(r"^\s*(?:import|from) (numpy|pandas|scipy|sympy)", re.M)
 
 
@@ -64,8 +63,8 @@ def same_process(connection: SolutionConnection, job: dict[str, Any]) -> Outcome
     request, hashed once for each assertion that the reply reports: a program that forges a reply does not know it."""
     key = os.urandom(16)
     request = {
-        "key": key.hex(), "program": job["program"], "entry": job["entry"], "each": job["each"], "tests": a2b_base64(job["prepared"]),
-        "modules": _PROGRAM_MODULES, "libraries": _LIBRARY_IMPORT.findall(job["program"]), "apart": job.get("apart", False),
+        "key": key, "program": job["program"], "entry": job["entry"], "each": job["each"], "tests": a2b_base64(job["prepared"]),
+        "libraries": _LIBRARY_IMPORT.findall(job["program"]), "apart": job.get("apart", False),
     }  # fmt: skip
     repeated, steps, (status, reason, evidence) = connection.ask(
         ["judge", request, programs.expects_more(job["program"])]

@@ -16,7 +16,7 @@ from typing import Any
 LIMIT = 64 << 20
 _HEAD, _DESCRIPTOR = struct.Struct(">I"), struct.Struct("i")
 DECODER = json.JSONDecoder()
-_SHORT = 1 << 13
+_SHORT = 1 << 16
 """Bytes that a request is expected to have at most: then one call reads it."""
 _chunks = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
     None, json.JSONEncoder().default, json.encoder.encode_basestring_ascii, None, ": ", ", ", False, False, True
@@ -78,9 +78,9 @@ def receive_request(line: int) -> list[Any]:
     (n,) = _HEAD.unpack_from(got)
     if n > LIMIT:
         raise MessageTooLong(n, LIMIT)
-    missing = n + _HEAD.size - len(got)
-    body = got[_HEAD.size :] + read_exactly(line, missing) if missing else got[_HEAD.size :]
-    request: list[Any] = marshal.loads(body)
+    if missing := n + _HEAD.size - len(got):
+        got += read_exactly(line, missing)
+    request: list[Any] = marshal.loads(memoryview(got)[_HEAD.size :])
     return request
 
 

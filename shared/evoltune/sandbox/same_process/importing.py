@@ -13,6 +13,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from evoltune.sandbox.reading import PROGRAM_MODULES
 from evoltune.sandbox.same_process import captured, matchers, pytest_api
 
 PROGRAM = "candidate"
@@ -36,7 +37,7 @@ class Imports:
     ) -> None:
         self.run_pytest, self.run_unittest, self.broken = run_pytest, run_unittest, broken
         self.missing: set[str] = set()
-        self.names: list[str] = []
+        self.names = sorted(PROGRAM_MODULES)
         """Names under which tests import the program."""
         self.program: dict[str, Any] = {}
         self.copies: dict[str, types.ModuleType] = {}

@@ -4,7 +4,7 @@ Order: the tests' code is there and their modules imported before the program's 
 loaded; then the tests run as their runner would run them. Invariant: `pass` is reported only where every test ran to its end,
 at least one assertion held, and every assertion on the way was reached.
 
-    judge(3, {"key": "00" * 16, "program": "def f(x): return x", "tests": prepared(...), "entry": "f", "each": False, "modules": []})
+    judge(3, {"key": bytes(16), "program": "def f(x): return x", "tests": prepared(...), "entry": "f", "each": False, "libraries": [], "apart": False})
 
 What does not depend on a job is made by `prepare`, in the process that forks those that judge: a page that a new process is the
 first to write to costs it 2 microseconds, as much as a hundred bytecodes, and each function that it calls for the first time costs
@@ -79,8 +79,9 @@ def prepare() -> None:
 
 def judge(channel: int, request: dict[str, Any]) -> None:
     """Runs one job and reports it. Never returns."""
-    prepare()
-    run, key = _next[0], bytes.fromhex(request["key"])
+    if not _next:
+        prepare()
+    run, key = _next[0], request["key"]
     decoys.draw_anew(key)
     run.begin(request, key)
     del request["key"], key
@@ -140,7 +141,6 @@ class Run:
     def begin(self, request: dict[str, Any], key: bytes) -> None:
         """Starts a job: its request, and the key that makes the reports of its outcome unforgeable."""
         self.request, self.entry = request, request["entry"]
-        self.imports.names = request["modules"]
         self.state.begin(key)
 
     # ---- before the program
@@ -257,7 +257,7 @@ class Run:
     def _load(self) -> Outcome | None:
         """Loads the program. Returns the outcome where that fails."""
         module = types.ModuleType(PROGRAM)
-        for name in (PROGRAM, "__main__", *self.request["modules"]):
+        for name in (PROGRAM, "__main__", *self.imports.names):
             sys.modules[name] = module
         space = self.program = self.imports.program = module.__dict__
         space["__builtins__"] = builtins
@@ -268,7 +268,7 @@ class Run:
         try:
             self.file = f"<{PROGRAM}>"
             if self.needs_file:
-                self.file = environment.write_file(module, program, self.sources, self.request["modules"])
+                self.file = environment.write_file(module, program, self.sources, self.imports.names)
             code = environment.compiled(program, self.file)
             exec(code, space)  # noqa: S102 - the purpose of this process
         except MemoryError:

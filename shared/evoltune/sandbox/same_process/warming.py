@@ -33,16 +33,7 @@ def warm_up() -> None:
             run, key = running.Run(), b""
             decoys.draw_anew(key)
             run.begin(
-                {
-                    "program": _PROGRAM,
-                    "tests": tests,
-                    "entry": "f",
-                    "each": False,
-                    "modules": [],
-                    "libraries": [],
-                    "apart": False,
-                },
-                key,
+                {"program": _PROGRAM, "tests": tests, "entry": "f", "each": False, "libraries": [], "apart": False}, key
             )
             running.report(run.state, run.outcome(watched=False))
             for event, args in _EVENTS:
