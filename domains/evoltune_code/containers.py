@@ -1,4 +1,4 @@
-"""Python that a response holds in something other than Markdown's fences or plain text: sessions of the interpreter, notebooks,
+"""Code that a response holds in something other than Markdown's fences or plain text: sessions of the interpreter, notebooks,
 HTML, and diffs that add a whole file.
 
     contained(">>> def inc(x):\\n...     return x + 1\\n...\\n>>> inc(1)\\n2")
@@ -55,6 +55,11 @@ class Part:
     typed: bool
 
 
+def in_html(text: str, language: str) -> list[str]:
+    """The code of HTML elements that name this language, or none."""
+    return [code for _, _, code in _elements(text, language) if code.strip()] if "</" in text else []
+
+
 def contained(text: str) -> list[Part]:
     """The parts in order: those of a notebook, else those of new files in a diff, else those in HTML and in sessions."""
     if not any(mark in text for mark in _MARKS):
@@ -65,7 +70,7 @@ def contained(text: str) -> list[Part]:
         return [Part(code=code, typed=False) for code in files]
     found: list[Part] = []
     end = 0
-    for start, stop, code in _elements(text):
+    for start, stop, code in _elements(text, "python"):
         found += _session(text[end:start], ended=True)
         found += _session(code, ended=True) or ([Part(code=code, typed=False)] if code.strip() else [])
         end = stop
@@ -146,7 +151,7 @@ def _code_cells(cells: Sequence[Any]) -> Iterator[str]:
 # ---- HTML
 
 
-def _elements(text: str) -> Iterator[tuple[int, int, str]]:
+def _elements(text: str, language: str) -> Iterator[tuple[int, int, str]]:
     """(start, end, code) of each `<pre>`, and of each `<code>` outside them that has several lines."""
     end = 0
     closings: dict[str, re.Match[str] | None] = {}
@@ -162,15 +167,15 @@ def _elements(text: str) -> Iterator[tuple[int, int, str]]:
         inside = text[opening.end() : closing.start()]
         if name == "pre" or "\n" in inside.strip():  # else a word of a sentence
             end = closing.end()
-            yield opening.start(), end, _shown(inside, opening[2])
+            yield opening.start(), end, _shown(inside, opening[2], language)
 
 
-def _shown(inside: str, attributes: str) -> str:
+def _shown(inside: str, attributes: str, language: str) -> str:
     """What a browser shows of an element; "" where it is of another language."""
     inner = _ELEMENT.match(inside.lstrip())
     classes = " ".join(_CLASS.findall(f"{attributes} {inner[2] if inner else ''}"))
     named = {languages.canonical(re.sub(r"^(?:language|lang)-", "", word.lower())) for word in classes.split()}
-    if "python" not in named and named & languages.LANGUAGES.keys():
+    if language not in named and named & languages.LANGUAGES.keys():
         return ""
     closed = {tag[1].lower() for tag in _TAG.finditer(inside) if tag[0].startswith("</")} | {"code"}
     code = re.sub(r"<br\s*/?>\n?", "\n", inside, flags=re.I)

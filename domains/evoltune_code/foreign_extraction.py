@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from evoltune.sandbox import languages
 from evoltune.sandbox.languages import LANGUAGES
+from evoltune_code.containers import in_html
 from evoltune_code.fences import blocks, opened_by_prompt
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -27,6 +28,9 @@ def extract(text: str, language: str, entry_point: str) -> str | None:
         not own or (entry_point and not any(languages.defines(language, c, entry_point) for c in own))
     ):
         own = [head]
+    shown = [] if own else in_html(text, language)
+    if any(_answers(code, language, entry_point) for code in shown):  # a string of bare code may hold HTML too
+        own = shown
     if not own:
         return None if found or not text.strip() else _without_prose(text)
     last = _last_answer(own, language, entry_point)
@@ -34,12 +38,15 @@ def extract(text: str, language: str, entry_point: str) -> str | None:
 
 
 def _last_answer(codes: Sequence[str], language: str, entry_point: str) -> int:
-    if entry_point:
-        fitting = [i for i, code in enumerate(codes) if languages.defines(language, code, entry_point)]
-    else:
-        program = LANGUAGES[language].program if language in LANGUAGES else r"\bmain\b"
-        fitting = [i for i, code in enumerate(codes) if re.search(program, code)]
+    fitting = [i for i, code in enumerate(codes) if _answers(code, language, entry_point)]
     return fitting[-1] if fitting else len(codes) - 1
+
+
+def _answers(code: str, language: str, entry_point: str) -> bool:
+    """Whether code defines what is asked for; without an entry point, whether it is a whole program."""
+    if entry_point:
+        return languages.defines(language, code, entry_point)
+    return bool(re.search(LANGUAGES[language].program if language in LANGUAGES else r"\bmain\b", code))
 
 
 def _with_needed(code: str, before: Sequence[str], after: Sequence[str], language: str) -> str:

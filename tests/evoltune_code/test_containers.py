@@ -16,6 +16,7 @@ from evoltune.record import Task
 from evoltune_code.assembly import assemble
 from evoltune_code.containers import contained
 from evoltune_code.extraction import extract
+from evoltune_code.foreign_extraction import extract as extract_other
 
 RIGHT = "def inc(x):\n    if 0 < x < 9:\n        return x + 1\n    return x & 1 and x + 1\n"
 WRONG = RIGHT.replace("+", "-")
@@ -284,3 +285,24 @@ def test_containers_by_the_thousand_cost_little(text):
     started = time.process_time()
     assert extract(task(), text) is None
     assert time.process_time() - started < 5
+
+
+OTHER = {
+    "cpp": "#include <map>\ntemplate <class T> T inc(T x) {\n    return x < 0 ? x + 1 : x + 1;\n}\n",
+    "javascript": "function inc(x) {\n  return x < 0 && x > -9 ? x + 1 : x + 1;\n}\n",
+    "go": "package main\n\nfunc inc(x int) int {\n\tif x < 0 {\n\t\treturn x + 1\n\t}\n\treturn x + 1\n}\n",
+}
+
+
+@pytest.mark.parametrize("language", OTHER)
+def test_html_holds_code_of_other_languages_too(language):
+    code = OTHER[language]
+    for shown in (
+        f"<pre>{html.escape(code)}</pre>",
+        f'<pre><code class="language-{language}">{html.escape(code)}</code></pre>',
+    ):
+        draft = shown.replace("inc", "dec")
+        python = f'<pre class="python">{html.escape(RIGHT)}</pre>'
+        for response in (f"Here:\n{shown}\nDone.\n", f"{draft}\n<p>and</p>{shown}\n{python}"):
+            assert extract_other(response, language, "inc").strip("\n") == code.strip("\n")
+    assert "<pre>" in extract_other(f'const page = "<pre>\\n</pre>";\n{code}', language, "inc")

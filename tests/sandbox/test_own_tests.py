@@ -92,6 +92,40 @@ PROGRAMS = {
 }  # fmt: skip
 
 
+ENDLESS = {
+    "go": "package main\n\nfunc main() {\n\tfor i := 0; ; i++ {\n\t}\n}\n",
+    "c": "#include <signal.h>\nint main(void) { signal(SIGPROF, SIG_IGN); for (volatile int i = 0;; i++); }",
+}
+
+
+@pytest.mark.parametrize("language", ENDLESS)
+def test_a_program_that_does_not_hear_the_timer_is_out_of_time(run, language):
+    if why := missing(language):
+        pytest.skip(f"not run: {why}")
+    (verdict,) = run(Job(program=ENDLESS[language], tests={"stdio": [["", "1"]]}, language=language, cpu_s=1))
+    assert verdict.status == "timeout", verdict
+
+
+NODE = {
+    "modules and types": "import * as readline from 'readline';\nimport { Buffer as Bytes } from 'buffer';\nconst rl: readline.Interface = "
+    "readline.createInterface({ input: process.stdin });\nlet late: NodeJS.Timeout;\nconst kept: Buffer[] = [Buffer.from('')];\n"
+    "rl.on('line', (line: string) => { late = setTimeout(() => console.log(kept.length + [1, Number(line)].at(-1)!), 1); });",
+    "names of its own": "declare const process: any;\ndeclare function require(name: string): any;\nconst { performance } = require('perf_hooks');\n"
+    "interface Buffer { x: number }\nconst n: Buffer = { x: Number(require('fs').readFileSync(0, 'utf8')) };\nprocess.stdout.write(`${n.x + 1}`);",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NODE)
+def test_a_typescript_program_has_what_node_gives_it(run, name):
+    if why := missing("typescript"):
+        pytest.skip(f"not run: {why}")
+    tests = {"stdio": [["4\n", "5"]]}
+    wrong = NODE[name].replace("Number(", "Numbr(")
+    jobs = [Job(program=p, tests=tests, language="typescript", cpu_s=10) for p in (NODE[name], wrong)]
+    assert [verdict.status for verdict in run(*jobs)] == ["pass", "fail"]
+
+
 SLOW = pytest.mark.slow
 
 

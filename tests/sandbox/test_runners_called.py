@@ -11,6 +11,9 @@ ENDS = {
     "from unittest import main": "from unittest import TestCase, main\n" + UNITTEST.format(case="TestCase") + "if __name__ == '__main__':\n    main()\n",
     "unittest.main without exit": "import sys, unittest\n" + UNITTEST.format(case="unittest.TestCase")
     + "found = unittest.main(exit=False)\nsys.exit(not found.result.wasSuccessful())\n",
+    "os._exit": "import os\nok = f() == 1\nprint(ok, flush=True)\nos._exit(0 if ok else 1)\n",
+    "os._exit in a branch": "import os\nif f() != 1:\n    os._exit(1)\nos._exit(0)\n",
+    "doctest.testmod": "def examples():\n    \"\"\"\n    >>> f()\n    1\n    \"\"\"\nif __name__ == '__main__':\n    import doctest, sys\n    sys.exit(doctest.testmod().failed)\n",
     "pytest.main": "import pytest, sys\ndef test_it():\n    assert f() == 1\nif __name__ == '__main__':\n    sys.exit(pytest.main([__file__]))\n",
 }  # fmt: skip
 PROGRAMS = {
@@ -48,3 +51,20 @@ def test_captured_output_unpacks_into_two_texts(one):
     tests = "def test_it(capsys):\n    f()\n    out, err = capsys.readouterr()\n    assert (out, err) == ('a\\n', '')\n"
     assert one("def f():\n    print('a')\n", tests).status == "pass"
     assert one("def f():\n    print('b')\n", tests).status == "fail"
+
+
+LOADERS = {
+    "a module without cases": "unittest.defaultTestLoader.loadTestsFromModule(sys)",
+    "its own module": "unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])",
+    "its own class": "unittest.defaultTestLoader.loadTestsFromTestCase(T)",
+}
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+def test_a_loader_that_finds_nothing_proves_nothing(one, loader):
+    tests = "import sys, unittest\nran = []\n" + UNITTEST.format(case="unittest.TestCase").replace(
+        "self.assert", "ran.append(1)\n        self.assertEqual(ran, [1])\n        self.assert"
+    )
+    tests += f"found = unittest.TextTestRunner().run({LOADERS[loader]})\nsys.exit(0 if found.wasSuccessful() else 1)\n"
+    statuses = [one(program, tests).status for program in list(PROGRAMS)[:2]]
+    assert statuses == ["pass", "fail"], statuses

@@ -84,7 +84,7 @@ LANGUAGES: dict[str, Language] = {
     ),
     "typescript": Language(
         names=("typescript", "ts", "tsx", "mts"), source="main.ts", run=_NODE, tools=("tsc", "node"), address_space=False,
-        build=(("tsc", "--target", "es2020", "--lib", "es2020", "--module", "commonjs", "--esModuleInterop", "main.ts"),),
+        build=(("tsc", "--target", "es2020", "--lib", "es2022", "--module", "commonjs", "--esModuleInterop", "main.ts", "node.d.ts"),),
         definition=_JS_DEFINITION + r"|\b(?:interface|type|enum)[ \t]+NAME\b", program=_JS_PROGRAM, header=_JS_HEADER, fails=_JS_FAILS,
     ),
     "c": Language(
@@ -128,6 +128,23 @@ LANGUAGES: dict[str, Language] = {
         judged_by=_names("assert assert_eq assert_ne debug_assert debug_assert_eq panic matches unreachable"),
     ),
 }  # fmt: skip
+_NODE_NAMES = _names(
+    "require module exports process console Buffer global __dirname __filename setTimeout setInterval setImmediate clearTimeout "
+    "clearInterval clearImmediate queueMicrotask performance structuredClone fetch URL URLSearchParams TextEncoder TextDecoder AbortController"
+)
+"""What Node gives a program beside the language's own library."""
+_NODE_MODULES = """declare namespace NodeJS { type Timeout = any; type Immediate = any; type ErrnoException = any; }
+declare module "*";
+declare module "readline" {
+  export type Interface = any; export type ReadLine = any;
+  export const createInterface: any, clearLine: any, cursorTo: any, moveCursor: any, emitKeypressEvents: any, promises: any;
+  const all: any; export default all;
+}
+"""
+"""Modules of any type; types that programs name by their module must be there by name."""
+_TS_DECLARED = re.compile(
+    r"\b(?:const|let|var)\s+(?:(\w+)|[{\[]([^}\]]*)[}\]])|\b(?:function\s*\*?|class|interface|type|enum|namespace)\s+(\w+)"
+)
 _JAVA_PARTS = re.compile(
     r"//[^\n]*|/\*.*?\*/|\"\"\".*?\"\"\"|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|[{}]|"
     r"(?P<public>\bpublic\s+)?(?:(?:final|abstract|sealed|strictfp|static)\s+)*\b(?:class|interface|enum|record)\s+(?P<type>\w+)|"
@@ -188,6 +205,14 @@ def java_names(program: str) -> tuple[str, str]:
         elif found["main"]:
             main = main or current
     return file or "Main", main or current
+
+
+def node_types(program: str) -> str:
+    """Declarations of what Node gives a TypeScript program, of any type; without the names that it declares itself."""
+    own = {found for groups in _TS_DECLARED.findall(program) for found in re.findall(r"\w+", " ".join(groups))}
+    names = "".join(f"declare var {name}: any;\n" for name in sorted(_NODE_NAMES - own))
+    types = "".join(f"type {name} = any;\n" for name in ("Buffer", "URL") if name not in own)
+    return names + types + _NODE_MODULES
 
 
 def command(parts: tuple[str, ...], program: str, memory_mb: int) -> list[str]:

@@ -147,6 +147,14 @@ def confine_program(building: bool) -> None:
         _limit(resource.RLIMIT_AS, _own.memory_mb << 20)
 
 
+def exit_code(status: int, cpu_s: float, building: bool) -> int:
+    """A child's exit status, or minus the signal that ended it. A run time that ignores the timer (Go's) is killed by the kernel when its
+    CPU time is over: that is the signal of a time limit too."""
+    code = os.waitstatus_to_exitcode(status)
+    is_over = cpu_s >= (_own.build_s if building else _own.cpu_s)
+    return -signal.SIGXCPU if code == -signal.SIGKILL and is_over else code
+
+
 _own: ResourceLimits
 """Set on the solution process."""
 _has_pid_namespace = True

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from evoltune.sandbox.languages import LANGUAGES, defined_names, java_names
+from evoltune.sandbox.languages import LANGUAGES, defined_names, java_names, node_types
 
 
 def _read(path: str) -> str:
@@ -37,7 +37,6 @@ _EQUALS = re.compile(r"\bequals\s*\(\s*(?:final\s+)?Object\s+(\w+)\s*\)\s*\{([^{
 _READONLY = re.compile(r"\b(?:readonly|declare|typeset)[ \t]+-\w*f\b.*")
 _PACKAGE = re.compile(r"^package[ \t]+\w+", re.M)
 _EXITS = ("exit", "_exit", "_Exit", "quick_exit")
-_NODE_TYPES = "".join(f"declare var {name}: any;\n" for name in "require module exports process console Buffer global __dirname __filename setTimeout setInterval setImmediate clearTimeout queueMicrotask performance structuredClone URL TextEncoder TextDecoder".split()) + 'declare module "*";\n'  # fmt: skip
 
 
 class Prepared(NamedTuple):
@@ -156,13 +155,10 @@ def _typescript(program: str, tests: str, nonce: str) -> Prepared:
     files = {
         "program.ts": f'{program}\n;"{nonce}";\n{tests}\n',
         "run.js": _harness("run.js", nonce),
-        "node.d.ts": _NODE_TYPES,
+        "node.d.ts": node_types(program + tests),
     }
     (compiler,) = LANGUAGES["typescript"].build
-    build = [
-        [*(part for part in compiler if part != "main.ts"), "program.ts", "node.d.ts"],
-        ["rm", "-f", "program.ts", "node.d.ts"],
-    ]
+    build = [[part.replace("main.ts", "program.ts") for part in compiler], ["rm", "-f", "program.ts", "node.d.ts"]]
     return Prepared(files, build, ["node", "run.js", nonce])
 
 

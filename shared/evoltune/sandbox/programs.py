@@ -180,7 +180,9 @@ def _in_child(run: Callable[[], NoReturn], stdin: str, *, building: bool = False
     errors = _read_until_end(reading, child)
     _, status, usage = os.wait4(child, 0)
     report = _read_now(reports).decode("ascii", "replace") if secret else ""
-    return _Ended(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss, errors, report)
+    cpu_s = usage.ru_utime + usage.ru_stime
+    code = limits.exit_code(status, cpu_s, building)
+    return _Ended(code, cpu_s, usage.ru_maxrss, errors, report)
 
 
 def place(places: Mapping[int, int], inheritable: bool = True) -> None:

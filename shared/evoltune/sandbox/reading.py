@@ -118,7 +118,9 @@ def asserts_nothing(sources: tuple[str, ...]) -> bool:
 
 def _asserting_call(node: ast.AST) -> bool:
     name = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
-    return str(name).startswith(("assert", "raises", "Raises", "warns", "deprecated_call", "fail", "exit"))
+    return str(name).startswith(
+        ("assert", "raises", "Raises", "warns", "deprecated_call", "fail", "exit", "_exit", "quit")
+    )
 
 
 def own_meanings(sources: Sequence[str], program: str, entry: str) -> set[str]:

@@ -38,7 +38,11 @@ def run(connection: SolutionConnection, job: dict[str, Any]) -> Outcome:
         return _run_own_tests(connection, job, "\n".join(sources))
     fill = partial(languages.command, program=job["program"], memory_mb=job["memory_mb"])
     (source,) = fill((language.source,))
-    if failed := _build(connection, name, {source: job["program"]}, [fill(part) for part in language.build]):
+    files, builds = {source: job["program"]}, [fill(part) for part in language.build]
+    if name == "typescript":
+        files["node.d.ts"] = languages.node_types(job["program"])
+        builds.append(["rm", "-f", "node.d.ts"])
+    if failed := _build(connection, name, files, builds):
         return failed
     command = fill(language.run)
 

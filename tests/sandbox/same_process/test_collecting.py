@@ -355,6 +355,7 @@ def test_tests_have_the_names_by_which_their_assertions_are_known(collect):
         ("import unittest\nclass T(unittest.IsolatedAsyncioTestCase):\n    async def asyncTearDown(self): log('-')\n    def tearDown(self): log('--')\n    async def test_it(self): self.addCleanup(log, 'c'); raise KeyError", KeyError, ["-", "--", "c"]),
         ("import pytest\n@pytest.fixture\ndef a(): yield; log('-a')\ndef test_it(a): raise KeyError", KeyError, ["-a"]),
         ("def test_it(nothing): pass", expectations.Unsupported, []),
+        ("import unittest\nclass T(unittest.TestCase):\n    def run(self, result=None): log('run'); super().run(result)\n    def tearDown(self): log('-')\n    def test_it(self): raise KeyError", KeyError, ["run", "-"]),
         ("import pytest\n@pytest.mark.filterwarnings('error')\ndef test_it():\n    import warnings\n    warnings.warn('x')", UserWarning, []),
         ("import pytest, unittest\n@pytest.mark.filterwarnings('error')\nclass T(unittest.TestCase):\n    def test_it(self):\n        import warnings\n        warnings.warn('x')", UserWarning, []),
     ],
@@ -369,7 +370,6 @@ def test_what_a_test_raises_leaves_it_after_what_it_has_set_up_is_undone(collect
 @pytest.mark.parametrize(
     "source",
     [
-        "import unittest\nclass T(unittest.TestCase):\n    def run(self, result=None): pass\n    def test_it(self): log(1)",
         "import unittest\nclass T(unittest.TestCase):\n    def test_it(self): log(1)\ndef load_tests(*a):\n    from unittest import case\n    return unittest.TestSuite([unittest.TestLoader().loadTestsFromName('nowhere.at_all')])",
     ],
 )  # fmt: skip

@@ -204,15 +204,16 @@ def test_code_of_the_tests_is_kept_where_it_holds_what_judges(job):
 
 def test_what_tests_would_call_a_thing(job):
     running = private.load("evoltune.sandbox.same_process.running")
+    importing = private.load("evoltune.sandbox.same_process.importing")
     assert running._called(len) == "len" and running._called("key") == "key" and running._called(3) == "3"
     assert all(
-        map(running._is_at_hand, ("json", "json.no_part", "this", "this.part"))
+        map(importing.is_at_hand, ("json", "json.no_part", "this", "this.part"))
     )  # loaded, or the interpreter's own
-    assert not running._is_at_hand("no_such_module") and not running._is_at_hand("no_such.json")
-    found = running._judges_of_program({"math", "isclose", "unittest"}, [])
+    assert not importing.is_at_hand("no_such_module") and not importing.is_at_hand("no_such.json")
+    found = importing.judges_of_program({"math", "isclose", "unittest"}, [])
     assert found == [sys.modules["math"], unittest]
-    assert running._judges_of_program({"math"}, [sys.modules["math"]]) == []
-    assert running._judges_of_program({"np"}, []) == [m for m in [sys.modules.get("numpy")] if m]
+    assert importing.judges_of_program({"math"}, [sys.modules["math"]]) == []
+    assert importing.judges_of_program({"np"}, []) == [m for m in [sys.modules.get("numpy")] if m]
 
 
 def test_a_name_in_the_body_of_a_class_is_the_tests_then_the_programs_then_the_interpreters(job):

@@ -87,6 +87,9 @@ def bound(judge: Judge) -> dict[str, Any]:
             raise SystemExit(value or 1)  # here, for `exit` and `SystemExit` may be the program's
         return gate(site, value)
 
+    def leave(value: Any = None) -> None:
+        raise SystemExit(value)
+
     def reached(site: int) -> None:
         verify()
         monitor.count(state, site)
@@ -115,7 +118,7 @@ def bound(judge: Judge) -> dict[str, Any]:
     own["sum"] = _sum
     own |= {f"{name}()": _calling(getattr(builtins, name)) for name in rewriting.CALLING}
     return {
-        **own, "check": check, "gate": gate, "status": status, "reached": reached, "expected": expected, "chain": _chain, "method": _method(judge),
+        **own, "check": check, "gate": gate, "status": status, "leave": leave, "reached": reached, "expected": expected, "chain": _chain, "method": _method(judge),
         "function": function, "lookup": judge.lookup, "module": judge.module, "compare": comparing.compare, "compared": comparing.compared,
         "matched": _matched, "operate": comparing.operate, "answer": comparing.answer,
         "operator": operator, "AssertionError": AssertionError, "matching": matchers.matching,

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from evoltune.sandbox.same_process import captured, pytest_api, warning_filters
-from evoltune.sandbox.same_process.expectations import Failed, Unsupported
+from evoltune.sandbox.same_process.expectations import Failed, Skipped, Unsupported
 from evoltune.sandbox.same_process.fixtures import Fixtures, finish, required
-from evoltune.sandbox.same_process.names import CANDIDATES, TAKES_ENTRY
+from evoltune.sandbox.same_process.names import CANDIDATES, TAKES_ENTRY, TestModule
 from evoltune.sandbox.same_process.parametrizing import Case, grouped
 from evoltune.sandbox.same_process.pytest_api import Fixture
 
@@ -35,12 +35,12 @@ def collected(space: dict[str, Any], own: list[str], entry: Any) -> Iterator[Tes
         return
     for name in ("setUpModule", "setup_module"):
         if name in own and callable(space.get(name)):
-            yield Test("", _with_optional(space[name], None))
+            yield Test("", _with_optional(space[name], TestModule(space)))
     yield from tests
     yield Test("", fixtures.close)
     for name in ("tearDownModule", "teardown_module"):
         if name in own and callable(space.get(name)):
-            yield Test("", _with_optional(space[name], None))
+            yield Test("", _with_optional(space[name], TestModule(space)))
     if "unittest" in captured.modules:
         yield Test("", captured.modules["unittest"].doModuleCleanups)
 
@@ -167,15 +167,12 @@ class Collector:
 
     def _case(self, name: str, kind: Any, method: str, make: Callable[[], Any]) -> Iterator[Test]:
         """One method of a class of cases."""
-        if any(
-            "run" in base.__dict__ for base in kind.__mro__ if not base.__module__.startswith((*_RUNNERS, "builtins"))
-        ):
-            raise Unsupported("a TestCase with a `run` of its own")
         function = getattr(kind, method)
         if pytest_api.is_skipped(function, (), self.space):
             return
         fails = any(getattr(owner, "__unittest_expecting_failure__", False) for owner in (kind, function))
-        yield Test("" if fails else f"{name}.{method}", self._run_case(make, method, fails))
+        expects = fails and not _runs_itself(kind)  # else its own run says what it expected
+        yield Test("" if fails else f"{name}.{method}", self._run_case(make, method, expects))
 
     def _loaded(self, load: Any, own: list[str]) -> Iterator[Test]:
         """The cases of the suite that `load_tests` makes of those that a loader finds."""
@@ -211,7 +208,9 @@ class Collector:
             with warning_filters.filtered(marks), self.fixtures.opened(Case({}, {}, marks), case, function) as value:
                 for name in used:
                     value(name)
-                if hasattr(case, "asyncSetUp"):
+                if _runs_itself(type(case)):
+                    _run_itself(case)
+                elif hasattr(case, "asyncSetUp"):
                     finish(_async_case(case, method))
                 else:
                     _sync_case(case, method)
@@ -221,6 +220,27 @@ class Collector:
 
 _RUNNERS = ("unittest", "doctest")
 """Modules whose classes of cases belong to the runners."""
+
+
+def _runs_itself(kind: Any) -> bool:
+    """Whether a class of cases has a `run` of its own."""
+    return any(
+        "run" in base.__dict__ for base in kind.__mro__ if not base.__module__.startswith((*_RUNNERS, "builtins"))
+    )
+
+
+def _run_itself(case: Any) -> None:
+    """Runs a case by its own `run`. Raises the first that it reports."""
+    reported: list[BaseException] = []
+    result = captured.modules["unittest"].TestResult()
+    result.addError = result.addFailure = lambda _, error: reported.append(error[1])
+    result.addSubTest = lambda case, part, error: reported.append(error[1]) if error else None
+    result.addSkip = lambda _, reason: reported.append(Skipped(reason))
+    case.run(result)
+    if reported:
+        raise reported[0]
+    if result.unexpectedSuccesses:
+        raise Failed("unexpected success")
 
 
 def _class_ended(kind: Any) -> Iterator[Test]:

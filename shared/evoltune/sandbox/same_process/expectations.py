@@ -3,6 +3,10 @@
 import re
 from typing import Any
 
+from evoltune.sandbox.same_process.monitor import is_own
+
+TESTS = "<tests>"
+"""The file of the tests."""
 met: list[None] = []
 """One entry for each expectation that was met."""
 
@@ -19,12 +23,34 @@ class Failed(AssertionError):
     """pytest.fail, or an expectation that was not met."""
 
 
+class Place:
+    """An entry of a traceback as pytest shows it: its lines count from 0."""
+
+    def __init__(self, name: str, path: str, line: int) -> None:
+        self.name, self.path, self.lineno = name, path, line - 1
+
+    def __getattr__(self, name: str) -> Any:
+        raise Unsupported(f"an attribute {name!r} of a traceback's entry")
+
+
+def _places(error: BaseException) -> list[tuple[str, str, int]]:
+    """Function, file and line of each frame on an exception's way, without ours."""
+    found, trace = [], error.__traceback__
+    while trace:
+        code = trace.tb_frame.f_code
+        if code.co_filename == TESTS or not is_own(code.co_filename):
+            found.append((code.co_name, code.co_filename, trace.tb_lineno))
+        trace = trace.tb_next
+    return found
+
+
 class Expected:
     """The context of `raises`: the exception that came."""
 
     def __init__(self, kinds: Any, match: Any, check: Any = None) -> None:
         self.kinds, self.pattern, self.check = kinds, match, check
         self.exception: Any = None
+        self.places: list[tuple[str, str, int]] = []
 
     @property
     def value(self) -> Any:
@@ -56,8 +82,14 @@ class Expected:
 
     def take(self, error: Any) -> None:
         """Keeps the exception, and counts the expectation as met."""
+        self.places = _places(error)
         self.exception = error.with_traceback(None)
         met.append(None)
+
+    @property
+    def traceback(self) -> list[Any]:
+        """Where the exception went through, the innermost last."""
+        return [Place(name, file, line) for name, file, line in self.places]
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -72,6 +104,7 @@ class Expected:
             raise Failed(f"DID NOT RAISE {self.kinds!r}")
         if not issubclass(kind, self.kinds):
             return False
+        self.places = _places(error)
         self.exception = error.with_traceback(None)
         if self.pattern is not None:
             self.match(self.pattern)

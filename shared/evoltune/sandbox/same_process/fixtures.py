@@ -13,7 +13,7 @@ from typing import Any
 
 from evoltune.sandbox.same_process import captured, pytest_fixtures
 from evoltune.sandbox.same_process.expectations import Unsupported
-from evoltune.sandbox.same_process.names import CANDIDATES
+from evoltune.sandbox.same_process.names import CANDIDATES, TestModule
 from evoltune.sandbox.same_process.parametrizing import WIDE, Case, Metafunc
 from evoltune.sandbox.same_process.pytest_api import Fixture
 
@@ -253,7 +253,7 @@ class Request:
         self.function, self.instance = opened.function, opened.holder
         self.cls = None if opened.holder is None else type(opened.holder)
         self.node = _Node(opened)
-        self.module = types.SimpleNamespace(**{k: v for k, v in opened.fixtures.space.items() if k.isidentifier()})
+        self.module = TestModule(opened.fixtures.space)
 
     def getfixturevalue(self, name: str) -> Any:
         return self._opened.value(name)

@@ -10,12 +10,17 @@ import importlib.util
 import itertools
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from evoltune.sandbox.reading import PROGRAM_MODULES
-from evoltune.sandbox.same_process import captured, matchers, pytest_api
+from evoltune.sandbox.same_process import captured, doctests, matchers, pytest_api
 
+JUDGES = {
+    "math": "math", "isclose": "math:isclose", "np": "numpy", "numpy": "numpy", "allclose": "numpy:allclose", "array_equal": "numpy:array_equal",
+    "assert_allclose": "numpy.testing:assert_allclose", "assert_array_equal": "numpy.testing:assert_array_equal", "unittest": "unittest",
+}  # fmt: skip
+"""Names by which tests judge that are the libraries' own, whatever the program makes of them."""
 PROGRAM = "candidate"
 _OF_NUMPY = ("numpy.testing._private.utils", "numpy.core.numeric", "numpy.core.fromnumeric", "numpy.core._methods")
 
@@ -40,12 +45,17 @@ class Imports:
         self.names = sorted(PROGRAM_MODULES)
         """Names under which tests import the program."""
         self.program: dict[str, Any] = {}
+        self.space: dict[str, Any] = {}
+        """The global names of the tests."""
+        self.imports_program = False
+        """Whether the tests import the program as a module."""
         self.copies: dict[str, types.ModuleType] = {}
 
     def take(
         self, wanted: list[str], of_program: list[str], unittest: bool, asynchronous: bool
     ) -> list[types.ModuleType]:
         """Imports what the tests will import, and libraries that the program will. Returns the tests' modules."""
+        self.imports_program = any(name.partition(".")[0] in self.names for name in wanted)
         found: list[types.ModuleType] = []
         if asynchronous:
             captured.take_asyncio()
@@ -89,6 +99,8 @@ class Imports:
         if name == "importlib" or (top == "importlib" and not fromlist):
             builtins.__import__(name, None, None, fromlist, level)
             return self._importlib()
+        if name == "doctest" and name in captured.modules:
+            return self._doctest()
         if top == "unittest" and ("main" in (fromlist or ()) or "unittest.mock" in captured.modules):
             return self._unittest(name, fromlist)
         # Nothing of the tests: what programs put in the place of the built-in function would read their names.
@@ -115,6 +127,15 @@ class Imports:
         self.copies["importlib"].__dict__.update({**vars(importlib), **self.own_import})
         return self.copies["importlib"]
 
+    def _doctest(self) -> types.ModuleType:
+        """doctest with a `testmod` that knows the tests' names and the program's."""
+        if "doctest" not in self.copies:
+            copy = self.copies["doctest"] = matchers.own_module(types.ModuleType("doctest"))
+            copy.__dict__.update(
+                doctests.module(captured.modules["doctest"], self.program, self.space, self.imports_program)
+            )
+        return self.copies["doctest"]
+
     def _unittest(self, name: str, fromlist: Any) -> types.ModuleType:
         """unittest with the tests' own `main`, and `mock` with their own `ANY`."""
         changes: dict[str, dict[str, Any]] = {
@@ -134,3 +155,15 @@ class Imports:
 def _parents(name: str) -> list[str]:
     """A module's name and those of the packages round it."""
     return [*itertools.accumulate(name.split("."), "{}.{}".format)]
+
+
+def judges_of_program(mentioned: Iterable[str], known: list[types.ModuleType]) -> list[types.ModuleType]:
+    """Loaded modules by which tests judge that they leave it to the program to import."""
+    names = sorted({JUDGES[name].partition(":")[0] for name in mentioned})
+    return [m for n in names if (m := sys.modules.get(n)) and not any(m is one for one in known)]
+
+
+def is_at_hand(name: str) -> bool:
+    """Whether a module is loaded, or is one of the interpreter's own that it loads late."""
+    top = name.partition(".")[0]
+    return top in sys.modules or top in sys.stdlib_module_names

@@ -19,6 +19,30 @@ SHARED_NAMES = "shared_names"
 _SEEN = (type, types.FunctionType, types.ModuleType)
 
 
+class TestModule(types.ModuleType):
+    """The tests' names as the attributes of their module."""
+
+    def __init__(self, space: dict[str, Any]) -> None:
+        super().__init__("__main__")
+        self.__dict__["_space"] = space
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._space[name]
+        except KeyError:
+            raise AttributeError(f"module '__main__' has no attribute {name!r}") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._space[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        if self._space.pop(name, self) is self:
+            raise AttributeError(name)
+
+    def __dir__(self) -> list[str]:
+        return [*self._space]
+
+
 class TestSpace(dict):  # type: ignore[type-arg]
     """The tests' global names: their own, then the program's as they are now, then the interpreter's."""
 

@@ -22,7 +22,7 @@ _BY_WORD = {"tmp": "pathlib", "match": "re", "Regex": "re", "testing": "numpy.te
 """Modules by which tests judge without importing them: of paths that a fixture gives, of patterns, of libraries that import a part of
 themselves late."""
 _NEEDS_FILE = re.compile(
-    r"\b(?:reload|runpy|getsource\w*|getfile|subprocess|Popen|create_subprocess_\w+|__file__|\w+\.py)\b"
+    r"\b(?:reload|runpy|getsource\w*|getfile|subprocess|Popen|create_subprocess_\w+|__file__|\w+\.py)\b|:solution\b"
 )
 """Words of tests that need the program as a file."""
 _CODECS = frozenset({"utf-8", "utf8", "ascii", "us-ascii", "latin-1", "latin1", "iso-8859-1"})

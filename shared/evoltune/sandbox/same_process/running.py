@@ -43,15 +43,10 @@ from evoltune.sandbox.same_process import (
 )
 from evoltune.sandbox.same_process.exceptions import Outcome
 from evoltune.sandbox.same_process.expectations import Skipped
-from evoltune.sandbox.same_process.importing import PROGRAM, Imports
+from evoltune.sandbox.same_process.importing import JUDGES, PROGRAM, Imports, is_at_hand, judges_of_program
 from evoltune.sandbox.same_process.matchers import leads_to_matcher
 from evoltune.sandbox.same_process.names import SHARED_NAMES, TestSpace
 
-JUDGES = {
-    "math": "math", "isclose": "math:isclose", "np": "numpy", "numpy": "numpy", "allclose": "numpy:allclose", "array_equal": "numpy:array_equal",
-    "assert_allclose": "numpy.testing:assert_allclose", "assert_array_equal": "numpy.testing:assert_array_equal", "unittest": "unittest",
-}  # fmt: skip
-"""Names by which tests judge that are the libraries' own, whatever the program makes of them."""
 _OF_MEMORY = ("ctypes", "_ctypes")
 """Modules whose pointers read and write all memory unheard: that somebody imports them is heard."""
 _WITH_MEMORY = frozenset(
@@ -172,8 +167,8 @@ class Run:
             for name in _WITH_MEMORY & sys.modules.keys():
                 vars(sys.modules[name])["ctypes"] = None
         if mentioned := JUDGES.keys() & self.names:
-            modules = [*modules, *_judges_of_program(mentioned, modules)]
-        judges = [importlib.import_module(n) for n in known["judges"] if _is_at_hand(n)] if known["judges"] else []
+            modules = [*modules, *judges_of_program(mentioned, modules)]
+        judges = [importlib.import_module(n) for n in known["judges"] if is_at_hand(n)] if known["judges"] else []
         if modules or judges:
             self.watched = [*monitor.snapshot(modules), *self.by_libraries]
             self.tables = monitor.tables(modules, self.sources)
@@ -290,7 +285,9 @@ class Run:
     def _run_tests(self, tests: list[rewriting.Tests]) -> Outcome:
         program = self.program
         plain_values.name_classes(program, self.mentioned, self.used_as_classes)
-        self.space = space = TestSpace(program, frozenset(() if self.request["apart"] else program))
+        self.space = self.imports.space = space = TestSpace(
+            program, frozenset(() if self.request["apart"] else program)
+        )
         dict.__setitem__(space, "__builtins__", self.builtins)
         dict.__setitem__(space, "__name__", "__main__")
         dict.__setitem__(space, "__file__", "test_solution.py")
@@ -334,12 +331,11 @@ class Run:
         assert self.space is not None
         known, failed, source = {*dict.keys(self.space)}, self.state.failed, self.sources[number]
         try:
-            exec(part.code, self.space)  # noqa: S102 - the tests
-            self._missing_sites("")
+            exited = self._exits(part)
             self.own = [n for n in dict.keys(self.space) if n not in known or n in self.defined[number]]
             self._export()
             self.fixed |= {n: dict.get(self.space, n) for n in part.once if dict.__contains__(self.space, n)}
-            if not self.runner_ran:
+            if not self.runner_ran and not (exited and self._has_run_some(part)):
                 self._run_collected(self.collected[number])
             self._verify(last=True)
         except SystemExit as end:
@@ -355,6 +351,22 @@ class Run:
         if self.state.failed > failed and not self.catches_failures:
             return "fail", "an assertion failed, and the program swallowed its exception", {}
         return None
+
+    def _exits(self, part: rewriting.Tests) -> bool:
+        """Executes the source of tests. Whether they end it themselves, with status 0."""
+        try:
+            exec(part.code, self.space)  # noqa: S102 - the tests
+        except SystemExit as end:
+            if end.code or not exceptions.raised_by_tests(end):
+                raise
+            return True
+        self._missing_sites("")
+        return False
+
+    def _has_run_some(self, part: rewriting.Tests) -> bool:
+        """Whether an assertion within a function was reached, or there is none: a loader may have found nothing to run."""
+        sites = {site for name, inside in part.straight.items() if name for site in inside}
+        return not sites or not sites.isdisjoint(self.state.counts)
 
     def _export(self) -> None:
         """Classes and functions of the tests that the program names without defining them are its names too."""
@@ -421,15 +433,3 @@ def _is_state(value: Any) -> bool:
 def _called(key: Any) -> str:
     """What tests would call a name, or the key of a table."""
     return str(getattr(key, "__name__", key))
-
-
-def _judges_of_program(mentioned: Iterable[str], known: list[types.ModuleType]) -> list[types.ModuleType]:
-    """Loaded modules by which tests judge that they leave it to the program to import."""
-    names = sorted({JUDGES[name].partition(":")[0] for name in mentioned})
-    return [m for n in names if (m := sys.modules.get(n)) and not any(m is one for one in known)]
-
-
-def _is_at_hand(name: str) -> bool:
-    """Whether a module is loaded, or is one of the interpreter's own that it loads late."""
-    top = name.partition(".")[0]
-    return top in sys.modules or top in sys.stdlib_module_names
