@@ -48,9 +48,9 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (*(f"shared/evoltune/sandbox/{name}.py" for name in ("values", "forms", "job_checks", "source_tests", "control")),
          "shared/evoltune/sandbox/same_process"),
         # the quick ones first: most faults die there
-        ("tests/sandbox/same_process", "tests/sandbox/test_values.py", "tests/sandbox/test_forms.py", "tests/sandbox/test_job_checks.py", "tests/sandbox/test_control.py", "tests/sandbox/test_same_process.py",
+        ("tests/sandbox/same_process", "tests/sandbox/test_values.py", "tests/sandbox/test_forms.py", "tests/sandbox/test_job_checks.py", "tests/sandbox/test_source_tests.py", "tests/sandbox/test_control.py", "tests/sandbox/test_same_process.py",
          "tests/sandbox/test_runner_features.py", "tests/sandbox/test_counting_cheats.py", "tests/sandbox/test_hedges.py",
-         "tests/sandbox/test_runners_called.py", "tests/evoltune_code/test_verification.py"),
+         "tests/sandbox/test_runners_called.py", "tests/sandbox/test_oracles.py", "tests/evoltune_code/test_verification.py"),
     ),
     "elimination": (
         ("shared/evoltune/evolve/rules",),
