@@ -165,6 +165,33 @@ def test_a_fixture_of_a_class_hides_that_of_the_module_and_may_ask_for_it():
             assert value("n") == wanted
 
 
+def test_what_a_hidden_fixture_asks_for_is_needed_where_the_one_that_hides_it_asks_for_it():
+    @FIXTURE(params=[1, 2])
+    def base(request):
+        return request.param
+
+    @FIXTURE
+    def n(base):
+        return base
+
+    class Asks:
+        @FIXTURE
+        def n(self, n):
+            return n
+
+    class Hides:
+        @FIXTURE
+        def n(self):
+            return 0
+
+    made = Fixtures({"base": base, "n": n}, lambda: None)
+    for holder, names, rows in (
+        (None, {"n", "base"}, [1, 2]), (Asks(), {"n", "base"}, [1, 2]), (Hides(), {"n"}, [None]),
+    ):  # fmt: skip
+        assert {*made.needed(["n"], holder)} - {"request"} == names
+        assert [case.indirect.get("base") for case in made.cases(lambda n: 0, [], ["n"], holder)] == rows
+
+
 def test_a_request_tells_of_the_test():
     seen = []
 
