@@ -102,11 +102,11 @@ def modules_of(group: str) -> list[Path]:
     ]
 
 
-def tests_of(group: str) -> list[str]:
-    """The files of tests of a group, in the order in which GROUPS names them."""
-    places = [ROOT / place for place in GROUPS[group][1]]
+def tests_of(group: str, root: Path) -> list[str]:
+    """The files of tests of a group in a copy of the tree, in the order in which GROUPS names them."""
+    places = [root / place for place in GROUPS[group][1]]
     files = (file for p in places for file in ([p] if p.is_file() else sorted(p.rglob("test_*.py"))))
-    return [str(file.relative_to(ROOT)) for file in files]
+    return [str(file.relative_to(root)) for file in files]
 
 
 def meaning(source: str) -> str:
@@ -190,7 +190,7 @@ class Tree:
     def tested(self, group: str, timeout_s: float, module: str = "") -> tuple[bool, str, float]:
         """Whether the group's tests pass here, what ended them, and the seconds they took."""
         own = f"test_{Path(module).stem}"
-        files = sorted(tests_of(group), key=lambda file: (Path(file).stem != own, -self.noticed[file]))
+        files = sorted(tests_of(group, self.folder), key=lambda file: (Path(file).stem != own, -self.noticed[file]))
         paths = f"{self.folder / 'shared'}{os.pathsep}{self.folder / 'domains'}"
         environment = os.environ | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", *files]
