@@ -45,7 +45,9 @@ VERIFIER_MB = 448
 
 def main(config: dict[str, Any]) -> None:
     """The supervisor. Returns when the driver closes its socket or when the zygote dies."""
-    control = _socket.socket(fileno=config["control"])
+    _leave_drivers_ways()
+    control = _socket.socket(fileno=os.dup(config["control"]))  # the lowest number: `select` takes none above 1023
+    os.close(config["control"])
     from evoltune.sandbox.zygote import start_zygote
 
     try:
@@ -79,6 +81,16 @@ def main(config: dict[str, Any]) -> None:
         if died < 0:
             zygote.close()
             os._exit(0)
+
+
+def _leave_drivers_ways() -> None:
+    """What a process hands on to those that it starts. A child that ends could not be waited for where the driver ignores
+    SIGCHLD, a CPU timer would end nothing where it blocks SIGPROF, and jobs could not read their folder under its umask."""
+    os.umask(0o022)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:  # Python itself ignores these two
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def _wait_for(verifier: int, control: _socket.socket, zygote: int) -> int:

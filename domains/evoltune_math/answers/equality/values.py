@@ -24,6 +24,10 @@ STATEMENTS = frozenset(("does not exist", "no solution", "infinitely many", "nei
 _CONVERGENCE = re.compile(
     r"(?:(?:improper |infinite |power |given )?(?:series|sequence|integral|sum|limit) )?(does not |doesnt |not )?(converge|diverge)(?:s|nt)?"
 )
+_DANGLING = re.compile(r"^\s*-|[-(\[]\s*$|^[^*]*\*[^*]*$")
+"""Signs without an operand, which words lose as punctuation: `x -`, `x(` and `x*` are no x; `*x*` is one in italics."""
+_MARKED = re.compile(r"[?!]")
+"""Nor are `x?` and `!x`, where `Even!` is even."""
 _PART_SEPARATOR = re.compile(r",|;|\band\b|\bor\b|\}\s*(?=\\text)")
 _SYNONYMS = {
     "yes": "true", "correct": "true", "no": "false", "incorrect": "false", "t": "true", "f": "false",
@@ -188,9 +192,11 @@ def names_value(words: str, value: Value) -> bool:
         return value.node == (NEG_INF if plain.startswith("negative") else INF)
     number = number_in_words(plain)
     if number is not None:
-        return value.node.op in ("num", "dec") and value.node.value == number
+        return value.node.op in ("num", "dec") and value.node.value == number and not _DANGLING.search(words)
     spelled = _spelled(value.node)
-    return bool(spelled) and spelled == plain.replace(" ", "")
+    if not spelled or spelled != plain.replace(" ", "") or _DANGLING.search(words):
+        return False
+    return not (len(spelled) == 1 and _MARKED.search(words))
 
 
 def _spelled(node: Node) -> str | None:
