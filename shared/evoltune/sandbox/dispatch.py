@@ -67,7 +67,8 @@ class Dispatcher:
                 signal.setitimer(signal.ITIMER_REAL, rest)
 
     def _checked(self, job: Job) -> Verdict:
-        job = replace(job, language=languages.canonical(job.language))
+        if (language := languages.canonical(job.language)) != job.language:
+            job = replace(job, language=language)
         if refused := refusal(job):
             return refused
         job = without_program_imports(job)

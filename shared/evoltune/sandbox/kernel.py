@@ -15,7 +15,8 @@ from contextlib import suppress
 
 MACHINE = os.uname().machine
 _LIBC = ctypes.CDLL(None, use_errno=True)
-plain_fork = ctypes.PyDLL(None).fork
+_C = ctypes.PyDLL(None)
+plain_fork = getattr(_C, "_Fork", _C.fork)
 """`fork` without the check of its result, which is negative where it fails."""
 NEWNS, NEWUTS, NEWIPC = 0x20000, 0x4000000, 0x8000000
 NEWUSER, NEWPID, NEWNET = 0x10000000, 0x20000000, 0x40000000

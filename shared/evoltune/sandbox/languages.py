@@ -153,6 +153,7 @@ _JAVA_PARTS = re.compile(
 _BY_NAME = {name: key for key, language in LANGUAGES.items() for name in language.names}
 
 
+@lru_cache(maxsize=256)
 def canonical(name: str) -> str:
     """The table's name of a language as people write it (`C++`, ` JS`, `Python 3.11`, `GNU C++17 (64 bit)`); an unknown name comes back
     in lower case, and so does Python 2, another language."""
@@ -225,11 +226,13 @@ def command(parts: tuple[str, ...], program: str, memory_mb: int) -> list[str]:
 
 def missing(name: str) -> str:
     """Why programs of this language cannot be run here; empty when they can."""
-    import shutil  # late: it would bring three compression libraries into every fork
-
     language = LANGUAGES.get(name)
     if language is None:
         return f"language {name!r} is unknown: allowed: {', '.join(LANGUAGES)}"
+    if not language.tools:
+        return ""
+    import shutil  # late: it would bring three compression libraries into every fork
+
     lacking = [tool for tool in language.tools if not _is_in_reach(shutil.which(tool, path=ENVIRONMENT["PATH"]))]
     places = ENVIRONMENT["PATH"].replace(":", ", ")
     return f"language {name!r} needs {' and '.join(lacking)}, which is in none of {places} (programs do not see tools in home folders)" if lacking else ""  # fmt: skip

@@ -62,16 +62,20 @@ class WorkerLost:
     """The domain's own code raised."""
 
 
+_encode = json.JSONEncoder(default=str).encode
+
+
 def verdict_to_row(verdict: Verdict) -> list[Any]:
     """A verdict as a JSON row [status, reason, seconds, evidence] of bounded size."""
-    evidence = dict(verdict.evidence)
-    if len(json.dumps(evidence, default=str)) > MAX_EVIDENCE:
-        evidence = {
-            k: (v if len(json.dumps(v, default=str)) < MAX_EVIDENCE_VALUE else str(v)[:MAX_EVIDENCE_VALUE])
-            for k, v in evidence.items()
-        }
-    plain = json.loads(json.dumps(evidence, default=str))
-    return [verdict.status, verdict.reason[:MAX_REASON], verdict.seconds, plain]
+    text = _encode({**verdict.evidence})
+    if len(text) > MAX_EVIDENCE:
+        text = _encode(
+            {
+                k: (v if len(_encode(v)) < MAX_EVIDENCE_VALUE else str(v)[:MAX_EVIDENCE_VALUE])
+                for k, v in verdict.evidence.items()
+            }
+        )
+    return [verdict.status, verdict.reason[:MAX_REASON], verdict.seconds, json.loads(text)]
 
 
 def verdict_from_row(row: Sequence[Any]) -> Verdict:
