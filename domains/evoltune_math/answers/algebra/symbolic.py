@@ -96,7 +96,7 @@ def _bigop(sympy: Any, node: Node) -> Any:
     body, below, above = node.args
     translated = partial(_translated, sympy)
     if node.value == "lim" and below.op == "rel" and below.value == "to":
-        return sympy.Limit(translated(body), *map(translated, below.args))
+        return sympy.Limit(translated(body), *map(translated, below.args), dir="+-")  # alone it is that from the right
     if node.value == "int":
         x = sympy.Symbol(node.note, real=True)
         bounds = (x,) if below.op == "seq" else (x, translated(below), translated(above))

@@ -115,18 +115,29 @@ def _in_base(cursor: Cursor, number: Node) -> Node:
 
 
 def maybe_call(cursor: Cursor, name: Node) -> Node:
-    """`f(x)` if the name looks like a function's, or if the brackets hold one symbol; otherwise the name."""
+    """`f(x)` if the name looks like a function's, if the brackets hold one other symbol, or symbols that `=` follows
+    (`V(r, h) = ...`); otherwise the name."""
     token = cursor.peek()
     if not token.is_op("(") or token.space:
         return name
     letters, inner = str(name.value), cursor.peek(1)
     is_single = inner.kind in ("sym", "num") and cursor.peek(2).text == ")"
-    is_symbol = is_single and inner.kind == "sym" and inner.text not in ("i", "e")
+    is_symbol = is_single and inner.kind == "sym" and inner.text not in ("i", "e", letters)
     is_named = cursor.peek(3).is_op("=") and letters in _NAMED_AT_NUMBERS  # `T(10) = 2`
     is_indexed = (is_single and ("_" in letters or is_named)) or (is_symbol and len(letters) == 1)
-    if not (is_indexed or "'" in letters or letters in FUNCTION_LETTERS):
+    if not (is_indexed or "'" in letters or letters in FUNCTION_LETTERS or _defines(cursor)):
         return name
     cursor.take()
     inside = cursor.items(closes(")"))
     cursor.expect("op", ")")
     return fn("?" + letters, *(inside.args if inside.op == "seq" else (inside,)))
+
+
+def _defines(cursor: Cursor) -> bool:
+    """Whether several symbols in brackets and an equals sign follow; the cursor is at the bracket."""
+    at = 1
+    while cursor.peek(at).kind == "sym" and cursor.peek(at + 1).is_op(","):
+        at += 2
+    return (
+        at > 1 and cursor.peek(at).kind == "sym" and cursor.peek(at + 1).is_op(")") and cursor.peek(at + 2).is_op("=")
+    )
