@@ -20,6 +20,7 @@ MOCKED = "import time\ndef f(a, b):\n    return time.time()\n"
 # name: (program, tests, status, what the reason holds, evidence)
 CASES = {
     "an assertion": (ADD, "def test_it():\n    assert f(1, 2) == 4, 'sum'\n    assert f is f", "fail", "failed: assert f(1, 2) == 4, 'sum': sum", {"line": 2, "test": "assert f(1, 2) == 4, 'sum'"}),
+    "a test that a later source does not repeat": (ADD, ["import unittest\ndef test_it():\n    assert f(1, 2) == 3 and f is f", "assert f(1, 1) == len(vars(f)) + 2"], "pass", "", {"assertions": 2}),
     "the last line": (ADD, "assert f is f\nassert f(1, 2) == 4", "fail", "failed: assert f(1, 2) == 4", {"line": 2, "test": "assert f(1, 2) == 4"}),
     "the first line": (ADD, "assert f(1, 2) == 4 and f is f\nassert f(1, 1) == 2", "fail", "failed: assert f(1, 2) == 4", {"line": 1}),
     "an exception": ("def f(a, b):\n    return 1 / a\n", "assert f is f\nx = f(0, 1)\nassert x == 1", "fail", "ZeroDivisionError: division by zero in: x = f(0, 1)", {"line": 2, "exception": "ZeroDivisionError", "test": "x = f(0, 1)"}),

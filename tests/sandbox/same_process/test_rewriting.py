@@ -77,7 +77,7 @@ def rewritten(source, keep=frozenset(), first=0, **more):
         ("{}.get\n{'a': 1}['a']", []),
         *(
             (f"f = print\n{used}", [("compared", "==", 5, 5)])
-            for used in ("f(x == 5)", "y = x == 5", "y = [1, 2][x == 5]", "(x == 5).real", "f(1, x == 5)")
+            for used in ("f(x == 5)", "y = x == 5", "y = [1, 2][x == 5]", "(x == 5).real", "f(1, x == 5)", "dict(y=x == 5)")
         ),
         *(
             (used, [("compare", "==", 5, 5)])

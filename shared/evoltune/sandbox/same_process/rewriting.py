@@ -414,7 +414,7 @@ class _Rewriter(ast.NodeTransformer):
         if name == "super" and not node.args:
             return node
         further = not asserts and name not in ("bool", "all", "any", "int")
-        self._using(node.args if further else [], node)
+        self._using([*node.args, *(k.value for k in node.keywords)] if further else [], node)
         function = node.func
         if name == "get" and isinstance(function, ast.Attribute) and _name_of(function.value) == "modules":
             changed = _call("module", node)

@@ -130,6 +130,8 @@ class Run:
         """Built-ins by which libraries judge."""
         self.libraries = libraries.Libraries()
         self.runner_ran = False
+        self.own: list[str] | None = None
+        """Names that the tests at hand define; None while they are still being read."""
         self.fixed: dict[str, Any] = {}
         """Global names of the tests that they bind once, and what they mean."""
 
@@ -354,6 +356,7 @@ class Run:
 
     def _exits(self, part: rewriting.Tests) -> bool:
         """Executes the source of tests. Whether they end it themselves, with status 0."""
+        self.own = None
         try:
             exec(part.code, self.space)  # noqa: S102 - the tests
         except SystemExit as end:
@@ -372,7 +375,7 @@ class Run:
         """Classes and functions of the tests that the program names without defining them are its names too."""
         assert self.space is not None
         program: str = self.request["program"]
-        for name in self.own:
+        for name in self.own or ():
             value = dict.get(self.space, name)
             wanted = name in program and name not in self.program and isinstance(value, type | types.FunctionType)
             if wanted and name in _NAME.findall(program) and not leads_to_matcher(value):
@@ -387,7 +390,7 @@ class Run:
         reached = {*self.state.counts}
         found: list[tuple[str, Any, bool]]
         if functions is None:
-            own = getattr(self, "own", None) or [n for n in dict.keys(space) if not n.startswith("__")]
+            own = [n for n in dict.keys(space) if not n.startswith("__")] if self.own is None else self.own
             found = [(test.name, test.run, False) for test in collecting.collected(space, own, self._entry)]
         else:
             found = [(name, dict.get(space, name), takes) for name, takes in functions]
