@@ -63,7 +63,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "budget": (
         ("shared/evoltune/teacher/budget.py", "shared/evoltune/teacher/overruns.py"),
-        ("tests/teacher/test_overruns.py", "tests/teacher/test_budget.py"),
+        ("tests/teacher/test_overruns.py", "tests/teacher/test_budget_meter.py", "tests/teacher/test_budget.py"),
     ),
     "template and labels": (
         ("shared/evoltune/models/template.py", "shared/evoltune/models/proof.py", "shared/evoltune/train/sft/examples.py"),

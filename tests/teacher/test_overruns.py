@@ -3,7 +3,7 @@
 import pytest
 
 from evoltune.run.store import Store
-from evoltune.teacher.overruns import CAUTIOUS_REPLIES, Overruns
+from evoltune.teacher.overruns import CAUTIOUS_REPLIES, SERVERS_NOTE, Overruns
 from evoltune.teacher.protocol import Request
 
 
@@ -34,6 +34,7 @@ def test_exactly_max_tokens_is_kept_and_one_more_is_not():
 
 def test_without_max_tokens_nothing_is_overrun():
     found = Overruns()
+    assert found.completion("s", request(None)) == 0  # nothing is known of any text
     found.replied("s", request(None), 1, 5_000)
     assert not found.is_unknown("s", 0) and found.completion("s", request(None)) == 0
     assert found.completion("s", request(6_000)) == 10_000  # no reply to 6,000 is there: twice the longest
@@ -43,10 +44,10 @@ def test_without_max_tokens_nothing_is_overrun():
 
 def test_an_overrunning_server_is_known_well_after_some_replies():
     found = Overruns()
-    for count in range(1, CAUTIOUS_REPLIES + 1):
+    for count in range(1, CAUTIOUS_REPLIES + 2):
         found.replied("s", request(100), 1, 300)
         assert found.is_unknown("s", 100) is (count < CAUTIOUS_REPLIES)
-    assert found.replies("s", 100) == CAUTIOUS_REPLIES
+    assert found.replies("s", 100) == CAUTIOUS_REPLIES + 1
 
 
 def test_texts_that_were_not_asked_for_are_counted_at_most():
@@ -89,3 +90,25 @@ def test_what_was_learnt_is_there_in_the_next_session(tmp_path, tokens):
             two.completion("s", request(100)) == one.completion("s", request(100)) == 2 * (100 if tokens == 60 else 300)
         )
         assert two.replied("s", request(100), 1, 400) == 800 - (70 if tokens == 60 else 300)
+
+
+def test_a_well_known_server_is_noted_again_only_when_it_shows_something_new(tmp_path):
+    def later():
+        return Overruns(store)
+
+    with Store.open(tmp_path) as store:
+        found = Overruns(store)
+        for count in range(1, CAUTIOUS_REPLIES + 3):
+            found.replied("s", request(100), 1, 60)
+            assert later().replies("s", 100) == min(count, CAUTIOUS_REPLIES)
+        found.replied("s", request(100), 1, 50)  # shorter than the longest: no news
+        assert later().replies("s", 100) == CAUTIOUS_REPLIES
+        found.replied("s", request(100), 1, 61)
+        assert later().replies("s", 100) == found.replies("s", 100) == CAUTIOUS_REPLIES + 4
+        assert later().completion("s", request(10)) == 2 * 61
+        found.replied("s", request(100), 3, 30)  # texts that were not asked for
+        assert later().completion("s", request(100)) == 3 * 100
+        found.replied("s", request(100), 1, 500)
+        found.replied("s", request(100), 1, 500)
+        assert later().completion("s", request(100)) == 3 * 1000
+        assert set(store.noted(SERVERS_NOTE)) == {"s"}

@@ -159,8 +159,7 @@ class BudgetMeter:
             return reply
         worst, unseen = await self._reserved_for(request, server)
         try:
-            left = self.wall_left_s()
-            async with asyncio.timeout(left if left < float("inf") else None):
+            async with asyncio.timeout(self.wall_left_s()):
                 reply = await send()
         except TimeoutError:
             self.settle(worst, worst)
@@ -192,9 +191,7 @@ class BudgetMeter:
             return worst, None
         texts = request.n
         asked = worst.tokens - _prompt_bound(request)
-        more = self._completion(max(0, texts * UNSEEN_TEXT - asked))
-        rest = self._rest()
-        more = Spend(tokens=min(more.tokens, rest.tokens), usd=min(more.usd, rest.usd))
+        more = self._that_is_left(self._completion(max(0, texts * UNSEEN_TEXT - asked)))
         self._till.reserved += more
         unseen = (texts, (asked + more.tokens) // texts)
         self._overruns.sent(server, unseen)
@@ -216,12 +213,12 @@ class BudgetMeter:
     def _completion(self, tokens: int) -> Spend:
         return Spend(tokens=tokens, usd=cost(self.price, Usage(completion_tokens=tokens)))
 
-    def _rest(self) -> Spend:
-        """What is neither spent nor reserved; a very large amount where there is no cap."""
+    def _that_is_left(self, more: Spend) -> Spend:
+        """As much of these tokens and their price as is neither spent nor reserved."""
         taken, caps = self._till.spent + self._till.reserved, self._budget
         return Spend(
-            tokens=max(0, caps.tokens - taken.tokens) if caps.tokens else 2**53,
-            usd=max(0.0, caps.usd - taken.usd) if caps.usd else 1e12,
+            tokens=min(more.tokens, caps.tokens - taken.tokens) if caps.tokens else more.tokens,
+            usd=min(more.usd, caps.usd - taken.usd) if caps.usd else more.usd,
         )
 
     async def reserve(self, worst: Spend, max_tokens: int = 0, server: str = "") -> None:
@@ -269,7 +266,7 @@ class BudgetMeter:
             self._store.note_cost(LOST_NOTE, vars(self._till.lost + self._till.reserved))
 
     def _exceeded(self, total: Spend) -> str:
-        """The name of a cap that `total` would exceed, or ""."""
+        """The name of a cap on amounts that `total` would exceed, or ""."""
         caps = self._budget
         if caps.calls and total.calls > caps.calls:
             return "calls"
@@ -277,7 +274,7 @@ class BudgetMeter:
             return "tokens"
         if caps.usd and total.usd > caps.usd * (1 + 1e-12):  # sums of floats
             return "usd"
-        return "wall_s" if self.wall_left_s() <= 0 else ""
+        return ""
 
     def error(self, cap: str, worst: Spend) -> BudgetError:
         """The error that names the cap, what is spent, what the next call may need, and what to do."""
