@@ -10,6 +10,7 @@ Invariant: nothing is repaired that a plain join would accept, so verdicts agree
 """
 
 import ast
+import math
 import re
 import textwrap
 from collections.abc import Iterator
@@ -30,7 +31,11 @@ def text_field(task: Task, name: str) -> str:
 def cpu_limit(task: Task) -> float | None:
     """The task's own time limit in CPU seconds; None: the recipe's."""
     value = task.fields.get("cpu_s")
-    return float(value) if isinstance(value, int | float) and value > 0 else None
+    return (
+        float(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+        else None
+    )
 
 
 def assemble(prompt: str, entry_point: str, candidate: str) -> str:

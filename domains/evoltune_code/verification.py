@@ -59,6 +59,8 @@ def verify(task: Task, candidate: str, context: Context) -> Verdict:
         return verify_ds1000(task, candidate, context)
     if not task.tests:
         return Verdict(status="unverifiable", reason="no tests: the task has nothing to judge by")
+    if (limit := task.fields.get("cpu_s")) is not None and cpu_limit(task) is None:
+        return Verdict(status="error", reason=f"cpu_s: {limit!r}"[:80] + ": must be a number of seconds above 0")
     language = languages.canonical(text_field(task, "language") or "python")
     if language != "python":
         return verify_other_language(task, candidate, language, context)
@@ -80,7 +82,8 @@ def verify(task: Task, candidate: str, context: Context) -> Verdict:
         reason = f"syntax error on line {line}: {message}"[:300]
         return Verdict(status="fail", reason=reason, evidence={"line": line})
     if names := disallowed_imports(program, context):
-        reason = f"imports {names[:200]}, which verify.policy.packages does not allow"
+        allowed = f"allowed: {context.policy.get('packages', POLICY['packages'])}"
+        reason = f"imports {names[:200]}, which verify.policy.packages does not allow ({allowed[:200]})"
         return Verdict(status="fail", reason=reason)
     if isinstance(tests, str) and (hidden := kept_back(program, tests)):
         return Verdict(status="fail", reason=f"NameError: `import *` does not give the tests {', '.join(hidden)}"[:300])

@@ -92,3 +92,10 @@ def test_fractional_scores_get_a_permutation_test():
 def test_a_paired_comparison_of_different_problems_is_refused():
     with pytest.raises(DataError, match="same problems"):
         paired([1.0], [1.0, 0.0])
+
+
+@given(st.integers(1, 40), st.floats(0.01, 0.99))
+def test_equal_shares_of_few_problems_are_no_certainty(n, share):
+    low, high = mean([share] * n).interval
+    wider = mean([share] * (n + 1)).interval
+    assert low < share < high and wider[1] - wider[0] < high - low

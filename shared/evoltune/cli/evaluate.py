@@ -119,11 +119,16 @@ def add_rescore(parser: argparse.ArgumentParser) -> None:
 
 def _rescore(args: argparse.Namespace) -> None:
     if len(args.suite) != 1:
-        raise RecipeError("name exactly one --suite: the problems that the file answers")
+        raise RecipeError(
+            f"name exactly one --suite, the problems that the file answers, not {len(args.suite)}: e.g. --suite code/humaneval, or "
+            "math:FILE for rows of your own; for rows that have their own reference or tests: evoltune verify"
+        )
     suite = load_suite(args.suite[0], args.data)
     samples = read_samples(args.file, suite, column=args.column, rank_by=args.rank_by)
     ks = args.k or sorted({1, min(Counter(sample.problem for sample in samples).values())})
     folder = args.out or RUNS / "rescore" / args.file.name.split(".")[0]
+    if folder.is_file():
+        raise DataError(f"--out {folder} is a file: rescore writes a folder, name another")
     written = [f"{suite.name}.{kind}" for kind in ("verdicts.jsonl", "disagreements.jsonl", "panel.json")]
     for name in (*written, SCORES):
         options.refuse_input(folder / name, args.file)

@@ -23,7 +23,7 @@ from typing import Any
 from evoltune import pipeline
 from evoltune.cli import options
 from evoltune.domain import load_domain
-from evoltune.errors import DataError, DomainError, WorkError
+from evoltune.errors import DataError, DomainError, WorkError, nearest
 from evoltune.evaluate import several
 from evoltune.evaluate.audit import audit_page, audit_report, drawn_rows, key_beside, write_audit
 from evoltune.evaluate.measure import environment
@@ -45,6 +45,7 @@ from evoltune.verification.rows import (
     file_key,
     partial_beside,
     read_any_rows,
+    refuse_other_content,
     verify_to_file,
     verify_with_profiles,
 )
@@ -120,6 +121,8 @@ def run(args: argparse.Namespace) -> None:
         raise DataError(
             "--rank-by reads a column of rows with a reference; for the samples of a suite: evoltune rescore"
         )
+    if args.out:
+        refuse_other_content(Path(args.out))
     _Verification(args).run()
 
 
@@ -138,13 +141,14 @@ class _Verification:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
-        self.suite: Suite | None = load_suite(args.suite, args.data, domain=args.domain) if args.suite else None
+        self.suite: Suite | None = _suite_of(args) if args.suite else None
         self.profiles = options.words(args.profiles) or [self.suite.profile if self.suite else "sound"]
         self.settings: Verification = options.verification_of(args, options.policy_of(args.policy))
         self.renames = options.pairs(args.map, "--map", "OURS=THEIRS")
         self.counts: Counter[str] = Counter()
         self.reasons = Reasons()
         self.repeats = Repeats()
+        self.columns: tuple[str, ...] = ()
         self.accepted: list[int] = []
         self.rejected: list[int] = []
 
@@ -187,6 +191,9 @@ class _Verification:
         if not first:
             raise DataError(f"{args.file}: holds no row: is this the file, and was it written to its end?")
         row = first[0][1] if first and isinstance(first[0][1], Mapping) else dict.fromkeys(renames.values())
+        self.columns = tuple(row)
+        if isinstance(first[0][1], Mapping):
+            self._refuse_no_ranks(row)
         for name, theirs in renames.items():
             for word, known, whose in ((name, ours, "we read no"), (theirs, row, "the first row has no")):
                 if word not in known:
@@ -195,6 +202,12 @@ class _Verification:
         if not args.suite:  # read_any_rows has renamed them
             return found
         return ((where, {**r, **{n: r[t] for n, t in renames.items() if t in r}}) for where, r in found)
+
+    def _refuse_no_ranks(self, row: Mapping[str, Any]) -> None:
+        """Raises DataError where --rank-by names no column of the first row: before anything is verified."""
+        name = self.args.rank_by
+        if name and name not in row:
+            raise DataError(f"--rank-by {name}: the first row has no column {name!r}: {nearest(name, map(str, row))}")
 
     def _take(self, number: int, verdict: dict[str, Any], row: Any) -> None:
         """Counts and shows one verdict."""
@@ -232,6 +245,8 @@ class _Verification:
         if total and not any(counts[s] for s in ("pass", "fail", "timeout", "memory")):
             (status, reason), _ = self.reasons.counts.most_common(1)[0]
             todo = "name the columns with --map, e.g. --map answer=output --map reference=gold"
+            if self.columns:
+                todo += f" (the first row has {printable(', '.join(map(str, self.columns)))[:200]})"
             if reason.startswith(WHOSE):
                 todo = "correct the domain; `evoltune domains check` finds more of the kind"
             raise _MissedError(f"not one of {total} rows could be judged ({status}: {reason}): {todo}")
@@ -285,6 +300,17 @@ class _Verification:
         todo = f"evoltune verify {key} --audit-score decisions.json"
         lines = [f"page for people: {page} (keys: a right, r wrong)", f"key, not for people: {key}", f"then: {todo}"]
         return {"audit": {"page": str(page), "key": str(key), "answers": len(items)}}, lines
+
+
+def _suite_of(args: argparse.Namespace) -> Suite:
+    """The suite of --suite. Raises DataError where another domain judges it: its verdicts would mean nothing."""
+    suite = load_suite(args.suite, args.data, domain=args.domain)
+    owner, given = load_domain(suite.domain).name, load_domain(args.domain).name
+    if owner != given:
+        raise DataError(
+            f"--domain {args.domain}: the domain {owner!r} judges suite {suite.name}: give --domain {owner}"
+        )
+    return suite
 
 
 def _repeated(repeats: Repeats) -> tuple[dict[str, Any], list[str]]:

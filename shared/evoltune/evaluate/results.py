@@ -53,8 +53,8 @@ def percent_interval(interval: Sequence[float]) -> str:
 def scores_file(place: Path) -> Path:
     """A `scores.json`, or the one of an evaluation folder, of a verdict file, or the newest of a run. Raises DataError."""
     after, before = place / EVAL / AFTER, place / EVAL / BEFORE
-    if place.suffix == ".jsonl":
-        place = place.with_suffix(".scores.json")
+    if place.name.endswith((".jsonl", ".jsonl.gz")):
+        place = place.with_name(place.name.removesuffix(".gz")).with_suffix(".scores.json")
     for path in (place, *(folder / SCORES for folder in (place, after, before))):
         if path.is_file():
             return path

@@ -185,8 +185,8 @@ def texts_of(row: Row, where: str, *, column: str = "") -> list[str]:
     texts = list(_strings(found))
     if not texts:
         raise DataError(
-            f"{where}: no text in any of {', '.join(TEXT_COLUMNS)}: name the column with --column "
-            f"(the row has {', '.join(map(str, row))})"
+            f"{where}: no text in any of {', '.join(TEXT_COLUMNS)}: name its column, with --column, or "
+            f"for `evoltune verify` --map completion=COLUMN (the row has {', '.join(map(str, row))})"
         )
     return texts
 

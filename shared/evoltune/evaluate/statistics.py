@@ -39,7 +39,7 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
 
-def wilson(passed: int, n: int) -> tuple[float, float]:
+def wilson(passed: float, n: int) -> tuple[float, float]:
     """Wilson's score interval of a rate: keeps its level for small n and rates near 0 and 1, unlike the normal interval."""
     if n == 0:
         return 0.0, 1.0
@@ -60,10 +60,11 @@ def bootstrap(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
 
 
 def mean(values: Sequence[float], seed: int = 0) -> Measure:
-    """The mean over problems, with a Wilson interval where every value is 0 or 1 and a bootstrap one elsewhere."""
+    """The mean over problems, with a Wilson interval where every value is 0 or 1 and a bootstrap one elsewhere. Equal values
+    get Wilson's too, which is wide enough for any values from 0 to 1: drawn again they have no spread, as if nothing were unknown."""
     value = math.fsum(values) / len(values) if values else 0.0
-    if all(v in (0.0, 1.0) for v in values):
-        return Measure(value=value, interval=wilson(int(sum(values)), len(values)), method="wilson")
+    if all(v in (0.0, 1.0) for v in values) or len(set(values)) == 1:
+        return Measure(value=value, interval=wilson(math.fsum(values), len(values)), method="wilson")
     return Measure(value=value, interval=bootstrap(values, seed), method="bootstrap")
 
 

@@ -8,6 +8,7 @@ Invariant: two files have equal `sha256` only where their problems have equal id
 """
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +27,7 @@ from evoltune.verification.row_forms import plain_row, with_our_names
 
 def scores_beside(out: Path) -> Path:
     """Where the scores of a verdict file stand."""
-    return out.with_suffix(".scores.json")
+    return out.with_suffix("").with_suffix(".scores.json") if out.suffix == ".gz" else out.with_suffix(".scores.json")
 
 
 class VerdictScores:
@@ -53,9 +54,11 @@ class VerdictScores:
         if self.rank_by:
             value = row.get(self.rank_by) if isinstance(row, Mapping) else None
             value = value[sample] if isinstance(value, list | tuple) and sample < len(value) else value
-            if not isinstance(value, int | float) or isinstance(value, bool):
+            if not isinstance(value, int | float) or isinstance(value, bool) or math.isnan(value):
+                lacking = f": none for its answer {sample}" if isinstance(value, list | tuple) else ""
                 raise DataError(
-                    f"--rank-by {self.rank_by}: row {verdict['id']!r} has {value!r} there, must be a number"
+                    f"--rank-by {self.rank_by}: row {verdict['id']!r} has {value!r} there{lacking}: must be a number, or a "
+                    "list with one for each answer"
                 )
             self.ranks[problem, sample] = float(value)
 

@@ -171,7 +171,7 @@ def read_journal(path: Path) -> Iterator[dict[str, Any]]:
     DataError that names a damaged line."""
     if not path.is_file():
         return
-    with path.open("rb") as file:
+    with path.open("rb") as raw, gzip.open(raw) if path.suffix == ".gz" else raw as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 return

@@ -81,7 +81,7 @@ def _wrong_shape(tests: Any) -> str:
     if isinstance(tests, list):
         return "" if tests and all(isinstance(t, str) for t in tests) else "a list must hold sources of tests"
     if not isinstance(tests, dict):
-        return f"a {type(tests).__name__}, must be source, a list of sources, or one of the forms in evoltune.sandbox"
+        return f"{repr(tests)[:80]} ({type(tests).__name__}): must be source, a list of sources, or a form of docs/validate.md"
     form = next((k for k in FORMS if k in tests), None)
     if form is None:
         return f"unknown form {sorted(map(str, tests))!r}: allowed: each, cases, probe, stdio"

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -90,7 +90,11 @@ def _changed(settings: Verification, changes: dict[str, Any]) -> Verification:
         changes["sandbox"] = {"require": changes.pop("require")}
     unknown = next((name for name in changes if name not in settings.__struct_fields__), "")
     if unknown:
-        raise TypeError(f"unknown option {unknown!r}: {nearest(unknown, settings.__struct_fields__)}")
+        known = {*settings.__struct_fields__, "profile", "require"} - {"keep", "sandbox"}
+        raise TypeError(f"unknown option {unknown!r}: {nearest(unknown, known)}")
+    level = (changes.get("sandbox") or {}).get("require", "") if isinstance(changes.get("sandbox"), dict) else ""
+    if level and level not in get_args(Level):
+        raise DomainError(f"require={level!r}: allowed: {', '.join(get_args(Level))}")
     try:
         return msgspec.convert({**msgspec.to_builtins(settings), **msgspec.to_builtins(changes)}, Verification)
     except msgspec.ValidationError as error:

@@ -16,6 +16,7 @@ from evoltune.verification.row_forms import answer_text
 SHOWN = 8
 _DETAIL = re.compile(r"\b(failed|in|compile): .+")
 """An assertion or the compiler's words: the example shows them."""
+_ROW = re.compile(r"row (?:'[^']*'|\"[^\"]*\"|[\d.]+)(?:, answer \d+)?: ")
 _VARIES = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|`[^`\n]*`|\d+(?:\.\d+)?")
 
 
@@ -52,7 +53,7 @@ class Reasons:
 
 def kind_of(reason: str) -> str:
     """A reason without what differs from row to row: assertions, quoted parts and numbers."""
-    first = _DETAIL.sub(r"\1: ...", reason.strip().partition("\n")[0])
+    first = _DETAIL.sub(r"\1: ...", _ROW.sub("row N: ", reason.strip().partition("\n")[0]))
     return _VARIES.sub(lambda m: "..." if m[0][0] in "'\"`" else "N", first)[:160]
 
 
@@ -75,6 +76,8 @@ def why(verdict: Mapping[str, Any], row: Any = None) -> str:
 
 def _compared(verdict: Mapping[str, Any], row: Any) -> str:
     """`answer '5', reference '4'`; nothing where there is no reference, as with tests, whose reason says what failed."""
+    if verdict["status"] == "error":  # nothing was compared: the reason says what the row lacks
+        return ""
     task = getattr(row, "task", None)
     if task is not None:
         reference, tests, answer = task.reference, task.tests, row.answers[0].text

@@ -10,6 +10,7 @@ it, from its first call to `close`.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import sys
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from evoltune.domain import Domain, load_domain, package_of
-from evoltune.errors import DomainError, ServiceError
+from evoltune.errors import DomainError, ServiceError, nearest
 from evoltune.record import STATUSES
 from evoltune.run.paths import user_path
 from evoltune.verification.checker import Checker, checked_options, open_checker
@@ -77,6 +78,9 @@ class Reward:
         self._opened: tuple[int, Checker] | None = None
         # Wrong options fail here, not in the first step.
         if service:
+            known = inspect.signature(VerifierClient).parameters.keys() - {"service", "route"}
+            if unknown := next((name for name in options if name not in known), ""):
+                raise TypeError(f"unknown option {unknown!r} beside service=: {nearest(unknown, known)}")
             self._client()
             options = {name: options[name] for name in ("profile", "policy") if options.get(name)}
         checked_options(self.domain, **options)
@@ -102,12 +106,16 @@ class Reward:
         """One row per completion. Raises ValueError for a column that does not fit."""
         names = {*self._columns, *(name for others in OTHER_NAMES.values() for name in others)}
         known: dict[str, list[Any]] = {}
+        unfit: dict[str, str] = {}
         for name in columns.keys() & names:
             values = None if columns[name] is None else column_values(columns[name])
             if values is not None:
                 known[name] = values
-            elif columns[name] is not None and name in self._columns:
-                kind = type(columns[name]).__name__
+            elif columns[name] is not None:
+                unfit[name] = type(columns[name]).__name__
+        for name, kind in unfit.items():
+            others = next(((ours, *theirs) for ours, theirs in OTHER_NAMES.items() if name in theirs), ())
+            if name in self._columns or not known.keys() & set(others):  # what another column gives needs no second
                 raise ValueError(f"column {name!r} is a {kind}: pass a list with one value for each completion")
         if prompts is not None and len(prompts) and "instruction" not in known:
             known["instruction"] = [prompt_text(prompt) for prompt in column_values(prompts) or ()]

@@ -10,6 +10,7 @@ with the same key (rows, domain, settings, profiles) continues it.
 """
 
 import fcntl
+import gzip
 import json
 import shutil
 from collections import deque
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from evoltune.domain import Domain, source_hash, to_task
-from evoltune.errors import DataError
+from evoltune.errors import DataError, naming_file
 from evoltune.recipe import Verification
 from evoltune.record import Answer, Record, Verdict, digest
 from evoltune.rows.files import atomic_path, file_digest, packed, repair
@@ -61,12 +62,11 @@ def verify_rows(
 
     def records() -> Iterator[Record]:
         for number, row in enumerate(rows, first):
-            record = row if isinstance(row, Record) else _to_record(checker.domain, row, f"row {number}")
+            labels = labels_of(row, number)
+            record = row if isinstance(row, Record) else _to_record(checker.domain, row, _place(labels))
+            waiting.append((labels, None if isinstance(record, Record) else record))
             if isinstance(record, Record):
-                waiting.append((labels_of(row, number), None))
                 yield record
-            else:
-                waiting.append((labels_of(row, number), record))
 
     def unreadable() -> Iterator[dict[str, Any]]:
         while waiting and (verdict := waiting[0][1]):
@@ -96,6 +96,14 @@ def labels_of(row: Any, number: int) -> dict[str, Any]:
     labels = {"id": number if _too_deep(row_id) else plain(row_id)}
     sample = row.get("sample") if isinstance(row, Mapping) else None
     return labels | ({"sample": sample} if isinstance(sample, int) and not isinstance(sample, bool) else {})
+
+
+def _place(labels: Mapping[str, Any]) -> str:
+    """Where a row stands, for its reason: its id as the file has it, since a row with k answers counts as k rows here."""
+    name = labels["id"]
+    return f"row {str(name)[:80] if is_number(name) else repr(str(name)[:80])}" + (
+        f", answer {labels['sample']}" if labels.get("sample") else ""
+    )
 
 
 def _to_record(domain: Domain, row: Any, where: str) -> Record | Verdict:
@@ -182,7 +190,7 @@ def verify_to_file(
             yield row
         if done:
             resumed(done)
-        with partial.open("a" if done else "w", encoding="utf-8") as file:
+        with naming_file(partial), partial.open("a" if done else "w", encoding="utf-8") as file:
             if not done:
                 file.write(head)
             for row in verify_with_profiles(checkers, source):
@@ -198,6 +206,24 @@ def verify_to_file(
             verdicts.readline()
             shutil.copyfileobj(verdicts, target)
         partial.unlink()
+
+
+def refuse_other_content(out: Path) -> None:
+    """Raises DataError where OUT is named like a file of another form, or exists and holds something else than verdicts: writing
+    would replace what somebody still needs."""
+    if out.suffix in (".csv", ".parquet", ".arrow", ".json", ".zst", ".yaml"):
+        raise DataError(
+            f"--out {out}: verdicts are written as JSON lines: give a name that ends in .jsonl or .jsonl.gz"
+        )
+    if not out.is_file() or not out.stat().st_size:
+        return
+    try:
+        with out.open("rb") as raw, gzip.open(raw) if out.suffix == ".gz" else raw as file:
+            row = json.loads(file.readline())
+    except (ValueError, OSError, EOFError):
+        row = None
+    if not isinstance(row, Mapping) or not {"status", "reason", "score", "evidence"} <= row.keys():
+        raise DataError(f"--out {out} exists and holds no verdicts: choose another name, or delete it")
 
 
 def partial_beside(out: Path) -> Path:

@@ -184,7 +184,8 @@ class Service:
         except DomainError as error:
             return problem(404, str(error))
         except msgspec.ValidationError as error:
-            return problem(422, str(error))
+            served = f": allowed: {', '.join(self.queues)}" if str(error).endswith("`$.domain`") else ""
+            return problem(422, f"{error}{served}")
         except QueueFullError as full:
             return problem(429, f"the queue is full: {full}", **{"Retry-After": str(full.retry_s)})
         finally:
