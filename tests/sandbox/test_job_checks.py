@@ -31,7 +31,7 @@ def test_a_job_in_a_known_form_can_run(tests):
 @pytest.mark.parametrize(
     ("tests", "why"),
     [
-        (3, "a int, must be source"), ([], "a list must hold sources"), (["assert f(1)", 3], "a list must hold sources"), ({}, "unknown form []"), ({"case": [], "b": 1}, "unknown form ['b', 'case']"),
+        (3, "3 (int): must be source"), ([], "a list must hold sources"), (["assert f(1)", 3], "a list must hold sources"), ({}, "unknown form []"), ({"case": [], "b": 1}, "unknown form ['b', 'case']"),
         ({"cases": []}, "must be a list that is not empty"), ({"cases": {}}, "must be a list"), ({"cases": [[[1], 1]], "atol": "1"}, "atol a number"), ({"cases": [[[1], 1]], "digests": {}}, "'digests' is no key"),
         ({"cases": [[[1], 1]], "compare": "list"}, "'compare' is 'list'"), ({"each": ["assert f(1)", 2]}, "'each' must hold sources"), ({"stdio": [["1"]]}, "'stdio' must hold [input, output]"),
         ({"stdio": [["1", "1", "1"]]}, "'stdio' must hold"), ({"stdio": ["12"]}, "'stdio' must hold"), ({"cases": [[[1]]]}, "'cases' must hold [args, expected]"), ({"cases": [5]}, "'cases' must hold"),
