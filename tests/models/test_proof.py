@@ -10,6 +10,7 @@ from datetime import datetime
 import pytest
 
 from evoltune.errors import DataError, TrainingError
+from evoltune.models.locate import ModelRef
 from evoltune.models.proof import attach_chat_template, check_batch, check_golden, prove, read_template
 from evoltune.models.template import IGNORED, Encoded, Stop, encode, prompt_ids, stop_of
 from evoltune.train.sft.batches import collate
@@ -40,6 +41,7 @@ def test_a_sound_tokenizer_passes_and_leaves_golden_ids(tokenizer):
     found = proof(tokenizer)
     assert found["stop_token"] == "<|im_end|>" and found["pad_differs_from_stop"]
     assert found["conversations_checked"] == 4 and len(found["golden"]) == 3
+    assert found["clock"] == ""  # its template writes no date
 
 
 def test_a_bos_added_by_the_tokenizer_is_seen_once_in_plain_templates(tokenizer):
@@ -68,7 +70,8 @@ def test_a_stop_token_that_falls_to_pieces_is_refused(tokenizer):
         prove("chat", tokenizer, ROWS, stop=Stop(token="<|im_end|>", id=7))
 
 
-def test_settings_that_do_not_survive_saving_are_refused(tokenizer, monkeypatch):
+@pytest.mark.parametrize("written", ["assistant: ", "assistant", "assistant\n\n", "assistant\t", "assistant~"])
+def test_settings_that_do_not_survive_saving_are_refused(tokenizer, monkeypatch, written):
     real = type(tokenizer).save_pretrained
 
     def save(self, folder, **kwargs):
@@ -76,7 +79,7 @@ def test_settings_that_do_not_survive_saving_are_refused(tokenizer, monkeypatch)
         from pathlib import Path
 
         path = Path(folder) / "chat_template.jinja"
-        path.write_text(path.read_text().replace("assistant\n", "assistant: "))
+        path.write_text(path.read_text().replace("assistant\n", written))
 
     monkeypatch.setattr(type(tokenizer), "save_pretrained", save)
     with pytest.raises(TrainingError, match="do not survive saving"):
@@ -113,9 +116,12 @@ def test_a_plain_format_is_saved_as_a_chat_template_that_builds_the_same_ids(tem
 def test_a_chat_template_that_would_differ_is_not_saved(tokenizer, monkeypatch):
     from evoltune.models import proof as module
 
-    monkeypatch.setattr(module, "as_chat_template", lambda *args, **kwargs: "{{ messages[0]['content'] }}")
-    assert not attach_chat_template(tokenizer, "alpaca")
-    assert tokenizer.chat_template is None
+    same = module.as_chat_template
+    for change in (lambda text: "{{ messages[0]['content'] }}", lambda text: text + "~", lambda text: "~" + text):
+        monkeypatch.setattr(module, "as_chat_template", lambda *args, change=change, **how: change(same(*args, **how)))
+        assert not attach_chat_template(tokenizer, "alpaca")
+        assert tokenizer.chat_template is None
+    assert attach_chat_template(tokenizer, "chat")  # a base's own stays as it is
 
 
 def batch_of(tokenizer):
@@ -140,6 +146,18 @@ def test_a_mask_that_trains_on_the_prompt_is_caught(tokenizer):
     batch["labels"][0, 1] = batch["input_ids"][0, 1]
     with pytest.raises(TrainingError, match="the loss would fall on prompts or padding"):
         check_batch(batch, documents, stop)
+    batch["labels"][batch["labels"] == IGNORED] = batch["input_ids"][batch["labels"] == IGNORED]  # stop tokens too
+    with pytest.raises(TrainingError, match="the loss would fall on prompts or padding"):
+        check_batch(batch, documents, stop)
+
+
+def test_an_answer_that_lost_a_label_on_its_way_into_the_batch_is_caught(tokenizer):
+    batch, documents, stop = batch_of(tokenizer)
+    at = (batch["labels"] != IGNORED).nonzero()[0]
+    batch["labels"][tuple(at)] = IGNORED
+    expected = sum(label != IGNORED for d in documents for label in d.labels)
+    with pytest.raises(TrainingError, match=f"the batch has {expected - 1} label tokens, its rows {expected}"):
+        check_batch(batch, documents, stop)
 
 
 def test_labels_of_the_wrong_row_are_caught_by_the_proof(tokenizer, monkeypatch):
@@ -163,8 +181,8 @@ class Odd:
 
     unk_token, unk_token_id, eos_token_id = "<unk>", None, 1
 
-    def __init__(self, written=(3, 5), back="<end>", **settings):
-        self.written, self.back = list(written), back
+    def __init__(self, written=(3, 5), back="<end>", plain=(3, 4), **settings):
+        self.written, self.back, self.plain = list(written), back, list(plain)
         vars(self).update(settings)
 
     def convert_tokens_to_ids(self, token):
@@ -174,7 +192,7 @@ class Odd:
         return self.back
 
     def __call__(self, text, **how):
-        return {"input_ids": self.written if "<end>" in text else [3, 4]}
+        return {"input_ids": self.written if "<end>" in text else self.plain}
 
     def save_pretrained(self, folder):
         raise Saving
@@ -193,7 +211,7 @@ def test_an_odd_stop_token_is_refused(odd, error):
         prove("alpaca", odd, ROWS, stop=Stop(token="<end>", id=5))
 
 
-@pytest.mark.parametrize("odd", [Odd(), Odd(unk_token_id=5, unk_token="<end>"), Odd(unk_token_id=6)])
+@pytest.mark.parametrize("odd", [Odd(), Odd(unk_token_id=5, unk_token="<end>"), Odd(unk_token_id=6), Odd(plain=[1])])
 def test_a_sound_stop_token_may_also_be_the_unknown_one(odd):
     with pytest.raises(Saving):
         prove("alpaca", odd, ROWS, stop=Stop(token="<end>", id=5))
@@ -233,6 +251,7 @@ def test_changed_ids_are_shown_from_where_they_differ(tokenizer, tmp_path):
     }  # fmt: skip
     for golden, shown in (
         ([*ids[:3], 0, *ids[4:]], f"from token 3: {[0, *ids[4:7]]} and {ids[3:7]}"),
+        ([*ids[:3], 9999, *ids[4:]], f"from token 3: {[9999, *ids[4:7]]} and {ids[3:7]}"),
         (ids[:-1], f"from token {len(ids) - 1}: [] and {ids[-1:]}"),
     ):
         text = json.dumps({**stored, "golden": [{"messages": messages, "ids": golden}]})
@@ -242,24 +261,26 @@ def test_changed_ids_are_shown_from_where_they_differ(tokenizer, tmp_path):
         assert shown in str(raised.value)
 
 
-def test_a_stop_token_without_a_label_is_caught_by_the_proof(tokenizer, monkeypatch):
+@pytest.mark.parametrize("label", [IGNORED, 9999])
+def test_a_stop_token_without_its_label_is_caught_by_the_proof(tokenizer, monkeypatch, label):
     from evoltune.models import proof as module
 
     def unended(*args):
         whole = encode(*args)
-        return Encoded(ids=whole.ids, labels=[*whole.labels[:-1], IGNORED])
+        return Encoded(ids=whole.ids, labels=[*whole.labels[:-1], label])
 
     monkeypatch.setattr(module, "encode", unended)
-    with pytest.raises(TrainingError, match=r"would not be trained: the last label is -100"):
+    with pytest.raises(TrainingError, match=rf"would not be trained: the last label is {label}"):
         proof(tokenizer)
 
 
-def test_a_prompt_that_training_sees_otherwise_is_caught_by_the_proof(tokenizer, monkeypatch):
+@pytest.mark.parametrize("first", [0, 9999])
+def test_a_prompt_that_training_sees_otherwise_is_caught_by_the_proof(tokenizer, monkeypatch, first):
     from evoltune.models import proof as module
 
     def other(*args):
         whole = encode(*args)
-        return Encoded(ids=[9, *whole.ids[1:]], labels=whole.labels)
+        return Encoded(ids=[first, *whole.ids[1:]], labels=whole.labels)
 
     monkeypatch.setattr(module, "encode", other)
     with pytest.raises(TrainingError, match="another prompt than evaluation"):
@@ -300,3 +321,63 @@ def test_an_error_about_a_row_begins_with_its_place(tokenizer):
     row = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "a<|im_end|>"}]
     with pytest.raises(DataError, match=r"rows\.jsonl:4: an answer holds"):
         prove("chat", tokenizer, [row], stop=stop_of("chat", tokenizer), places=["rows.jsonl:4"])
+
+
+def test_a_tokenizer_with_a_map_of_its_own_may_write_answers_by_it(tokenizer):
+    from tokenizers import normalizers
+
+    row = [{"role": "user", "content": "Shout."}, {"role": "assistant", "content": "Hey, You"}]
+    for mapped in (normalizers.Lowercase(), normalizers.Replace("Y", "y")):
+        tokenizer.backend_tokenizer.normalizer = mapped
+        prove("chat", tokenizer, [row], stop=stop_of("chat", tokenizer))
+
+
+def test_rows_with_a_system_text_several_answers_and_context_pass_the_proof(tokenizer):
+    system, (question, answer) = {"role": "system", "content": "Be brief."}, ROWS[0]
+    rows = [[system, *ROWS[0]], [*ROWS[0], *ROWS[1]], [question, {**answer, "trained": False}, *ROWS[1]]]
+    for template in ("chat", "alpaca"):
+        stop = stop_of(template, tokenizer)
+        assert prove(template, tokenizer, rows, stop=stop, system="Be long.")["conversations_checked"] == 3
+
+
+@pytest.mark.parametrize("error", [OSError("no file"), ValueError("bad file"), KeyError("no type")])
+def test_a_tokenizer_that_cannot_be_loaded_again_is_refused(tokenizer, monkeypatch, error):
+    from transformers import AutoTokenizer
+
+    def fail(folder):
+        raise error
+
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", fail)
+    with pytest.raises(TrainingError, match=r"cannot be loaded after saving: .*(no file|bad file|no type)"):
+        proof(tokenizer)
+
+
+def test_the_base_of_an_adapter_is_the_folder_that_it_was_trained_on_while_that_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder, base = tmp_path / "adapter", tmp_path / "base"
+    folder.mkdir()
+    base.mkdir()
+    stored = {
+        "template": "alpaca", "system_prompt": "", "base": "org/base", "base_revision": "main", "stop_token": "</s>",
+        "stop_id": 1, "golden": [],
+    }  # fmt: skip
+    (folder / "template.json").write_text(json.dumps(stored))
+    for name, found in (
+        (str(base), str(base)),
+        (str(tmp_path / "gone"), "org/base"),
+        ("base", "org/base"),
+        ("", "org/base"),
+    ):
+        (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": name}))
+        assert read_template(folder).base == ModelRef(found, "main")
+
+
+def test_a_changed_tokenizer_is_reported_with_the_question_that_shows_it(tokenizer, tmp_path):
+    turns = [*ROWS[0], {"role": "user", "content": "And now?"}]
+    stored = {
+        "template": "alpaca", "system_prompt": "", "base": "b", "base_revision": "main", "stop_token": "</s>",
+        "stop_id": 1, "golden": [{"messages": turns, "ids": [1]}],
+    }  # fmt: skip
+    (tmp_path / "template.json").write_text(json.dumps(stored))
+    with pytest.raises(TrainingError, match=r"training saw for 'And now\?'"):
+        check_golden(tmp_path, tokenizer)

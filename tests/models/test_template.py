@@ -13,7 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evoltune.errors import DataError, TrainingError
-from evoltune.models.template import IGNORED, chat_turns, encode, prompt_ids, render, render_prompt, stop_of
+from evoltune.models.template import (
+    FORMATS,
+    IGNORED,
+    Encoded,
+    Format,
+    Stop,
+    chat_turns,
+    clock_of,
+    encode,
+    prompt_ids,
+    render,
+    render_prompt,
+    stop_of,
+)  # fmt: skip
 
 USER = {"role": "user", "content": "Add 2 and 3."}
 ANSWER = {"role": "assistant", "content": "5"}
@@ -206,6 +219,9 @@ def test_of_two_tokens_that_could_end_a_turn_the_longer_is_the_stop(tiny_tokeniz
     tokenizer = copy.deepcopy(tiny_tokenizer)
     tokenizer.add_tokens(["<|im"], special_tokens=True)
     assert stop_of("chat", tokenizer).token == "<|im_end|>"
+    tokenizer.add_tokens(["<|im_end|>!"], special_tokens=True)
+    tokenizer.chat_template = tokenizer.chat_template.replace("<|im_end|>", "<|im_end|>!")
+    assert stop_of("chat", tokenizer).token == "<|im_end|>!"
 
 
 def test_what_a_chat_template_writes_behind_the_stop_token_carries_no_loss(tiny_tokenizer):
@@ -285,3 +301,121 @@ def test_the_clock_of_a_template_can_be_set(tiny_tokenizer):
     computed = with_template(tiny_tokenizer, "{% set f = '%d' %}{{ strftime_now(f) }}" + tiny_tokenizer.chat_template)
     with pytest.raises(DataError, match="a format that it computes"):
         render("chat", TURNS[:3], "", computed, at=datetime(2024, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "loss"),
+    [
+        (
+            "<|im_start|>assistant\n",
+            "<|im_start|>assistant",
+            "\n5<|im_end|>9<|im_end|>",
+        ),  # the answer's line begins later
+        ("{{ m['content'] }}<|im_end|>", "{{ m['content'] }}\n\n<|im_end|>", "5\n\n<|im_end|>9<|im_end|>"),
+        (
+            "<|im_end|>\n{% endfor %}",
+            "{% if m['role'] == 'assistant' and not loop.last %} (earlier){% endif %}<|im_end|>\n{% endfor %}",
+            "59<|im_end|>",  # the stop token does not follow this answer
+        ),
+        ("<|im_end|>", "", "59</s>"),
+    ],
+)
+def test_an_earlier_answer_carries_loss_as_far_as_the_template_writes_it(old, new, loss, tiny_tokenizer):
+    tokenizer = with_template(tiny_tokenizer, tiny_tokenizer.chat_template.replace(old, new))
+    assert tokenizer.chat_template != tiny_tokenizer.chat_template
+    assert labelled(tokenizer, encode("chat", TURNS, tokenizer)) == loss
+    spaced = [USER, {"role": "assistant", "content": " 5 "}, *TURNS[2:]]
+    assert "".join(labelled(tokenizer, encode("chat", spaced, tokenizer)).split()) == "".join(loss.split())
+
+
+def test_a_preamble_follows_the_first_question_and_each_turn_its_own_input(tiny_tokenizer):
+    given = {"role": "user", "content": "Sort.", "input": "3, 1"}
+    first = render_prompt("alpaca", [given, ANSWER, USER], tokenizer=tiny_tokenizer)
+    later = render_prompt("alpaca", [USER, ANSWER, given], tokenizer=tiny_tokenizer)
+    assert "paired with an input" in first and "paired with an input" not in later
+    assert first.count("### Input:\n3, 1") == later.count("### Input:\n3, 1") == 1
+    assert first.endswith("### Instruction:\nAdd 2 and 3.\n\n### Response:")
+
+
+def test_a_prompt_needs_no_spans_so_a_template_may_rewrite_earlier_answers_in_it(tiny_tokenizer):
+    tokenizer = with_template(tiny_tokenizer, THINKING)
+    thought = [USER, {"role": "assistant", "content": "<think>\n2+3\n</think>\n\n5"}, TURNS[2]]
+    text = render_prompt("chat", thought, tokenizer=tokenizer)
+    assert "2+3" not in text and tokenizer.decode(prompt_ids("chat", thought, tokenizer)) == text
+    long = {"role": "assistant", "content": f"<think>{'0123456789' * 9}</think>5"}
+    with pytest.raises(DataError, match=r"earlier turns \('<think>(0123456789){3}012'\)"):  # its beginning is enough
+        render("chat", [USER, long, TURNS[2]], "", tokenizer)
+
+
+@pytest.mark.parametrize("refusal", ["{{ raise_exception('not\n  this') }}", "{{ messages[0]['content'] + 1 }}"])
+def test_a_conversation_that_the_chat_template_refuses_is_an_error_with_its_reason(refusal, tiny_tokenizer):
+    tokenizer = with_template(tiny_tokenizer, refusal)
+    for system in ("", "Be brief."):
+        with pytest.raises(DataError, match=r"refuses the conversation: (not this|can only concatenate str)"):
+            render("chat", TURNS[:3], system, tokenizer)
+
+
+def test_a_template_that_must_begin_with_the_user_takes_no_system_message(tiny_tokenizer):
+    begins = "{% if messages[0]['role'] != 'user' %}{{ raise_exception('the user first') }}{% endif %}"
+    tokenizer = with_template(tiny_tokenizer, begins + tiny_tokenizer.chat_template)
+    with pytest.raises(DataError, match=r"takes no system message \(the user first\)"):
+        render("chat", TURNS[:3], "Be brief.", tokenizer)
+    assert render("chat", TURNS[:3], "", tokenizer) == render("chat", TURNS[:3], "", tiny_tokenizer)
+
+
+def test_a_template_that_loses_a_question_is_an_error_that_shows_its_beginning(tiny_tokenizer):
+    losing = tiny_tokenizer.chat_template.replace("{{ m['content'] }}", "{{ m['content'][:30] }}")
+    question = {"role": "user", "content": "0123456789" * 9}
+    with pytest.raises(DataError, match=r"loses the user text '(0123456789){6}'"):
+        encode("chat", [question, ANSWER], with_template(tiny_tokenizer, losing))
+
+
+def test_a_conversation_with_a_system_text_of_its_own_is_not_searched_for_the_recipes(tiny_tokenizer):
+    own = [{"role": "system", "content": "Be brief."}, *TURNS]
+    assert encode("chat", own, tiny_tokenizer, "Be long.") == encode("chat", own, tiny_tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("{% if add_generation_prompt %}<|im_start|>assistant\n", "{% if add_generation_prompt %}<|im_start|>bot\n"),
+        ("{{ m['content'] }}", "{% if m['role'] == 'user' %}{{ m['content'] }}{% endif %}"),
+        ("{% if add_generation_prompt %}", "{% if not add_generation_prompt %}over{% endif %}{% if add_generation_prompt %}over"),
+    ],
+)  # fmt: skip
+def test_a_finished_turn_that_is_no_prompt_and_an_answer_is_refused(old, new, tiny_tokenizer):
+    tokenizer = with_template(tiny_tokenizer, tiny_tokenizer.chat_template.replace(old, new))
+    assert tokenizer.chat_template != tiny_tokenizer.chat_template
+    with pytest.raises(TrainingError, match="renders a finished turn differently from a prompt plus an answer"):
+        stop_of("chat", tokenizer)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stop_token_in_a_question_or_an_untrained_answer_is_no_error(name, tiny_tokenizer):
+    stop = stop_of(name, tiny_tokenizer).token
+    asked = [{"role": "user", "content": f"What is {stop}?"}, ANSWER]
+    context = [USER, {"role": "assistant", "content": f"a{stop}b", "trained": False}, *TURNS[2:]]
+    assert labelled(tiny_tokenizer, encode(name, asked, tiny_tokenizer)) == f"5{stop}"
+    assert labelled(tiny_tokenizer, encode(name, context, tiny_tokenizer)) == f"9{stop}"
+
+
+def test_labels_without_loss_are_those_that_the_loss_of_pytorch_ignores():
+    torch = pytest.importorskip("torch")
+    logits = torch.tensor([[0.0, 2.0], [3.0, 0.0]])
+    whole = torch.nn.functional.cross_entropy(logits, torch.tensor([0, IGNORED]))
+    assert whole == torch.nn.functional.cross_entropy(logits[:1], torch.tensor([0]))
+
+
+def test_formats_stops_and_examples_cannot_be_changed_or_mixed_up():
+    for value, name in (
+        (FORMATS["lima"], "turn"), (Stop(token="</s>", id=1), "id"), (Encoded(ids=[1], labels=[1]), "ids"),
+    ):  # fmt: skip
+        with pytest.raises(AttributeError):
+            setattr(value, name, None)
+    for kind, values in ((Format, ("a", "b")), (Stop, ("</s>", 1)), (Encoded, ([1], [1]))):
+        with pytest.raises(TypeError):
+            kind(*values)  # which of two lists or texts is which, only a name says
+
+
+def test_a_template_without_a_clock_keeps_its_text(tiny_tokenizer):
+    assert clock_of(tiny_tokenizer, datetime(2024, 2, 1)) == {} == clock_of(None, datetime(2024, 2, 1))

@@ -153,11 +153,10 @@ def _chat_spans(text: str, messages: Sequence[Message], system: str, tokenizer: 
                 f"the chat template rewrites earlier turns ({answer[:40]!r}), so several answers cannot be trained in one "
                 "row: train on single turns, mark earlier answers with weight 0, or use train.template: alpaca"
             )
-        end = len(before) + len(rest) - len(rest.lstrip()) + len(answer)
-        stop = stop_of("chat", tokenizer).token
-        at_stop = text.find(stop, end)
-        is_ended = at_stop >= 0 and not text[end:at_stop].strip()
-        spans.append((len(before), at_stop + len(stop) if is_ended else end))
+        behind, stop = rest.lstrip().removeprefix(answer), stop_of("chat", tokenizer).token
+        if behind.lstrip().startswith(stop):
+            behind = behind.lstrip().removeprefix(stop)
+        spans.append((len(before), len(text) - len(behind)))
     return spans
 
 
@@ -247,7 +246,7 @@ def stop_of(template: str, tokenizer: Any) -> Stop:
     if not after.startswith(before) or "pong" not in after[len(before) :]:
         raise TrainingError(
             "the chat template renders a finished turn differently from a prompt plus an answer, so training and serving would differ: "
-            f"prompt {before[-40:]!r}, turn {after[-60:]!r}"
+            f"prompt {before!r}, turn {after!r}"
         )
     rest = after[len(before) :].rpartition("pong")[2].lstrip()
     for token, id_ in sorted(tokenizer.get_added_vocab().items(), key=lambda item: -len(item[0])):
@@ -285,7 +284,7 @@ def _eos(tokenizer: Any) -> Stop:
     return Stop(token=tokenizer.eos_token, id=tokenizer.eos_token_id)
 
 
-def as_chat_template(template: str, system: str = "", *, bos: bool = False) -> str:
+def as_chat_template(template: str, system: str, *, bos: bool) -> str:
     """A plain format as a Jinja chat template for the saved tokenizer, so that any server builds the same prompts.
 
     `bos`: whether the tokenizer adds a BOS token to plain text, which the template must then write. Chat messages have no

@@ -245,7 +245,7 @@ class BudgetMeter:
             return False
         at_stake = self._till.reserved + worst
         careful = Spend(calls=at_stake.calls, tokens=CAUTION * at_stake.tokens, usd=CAUTION * at_stake.usd)
-        return replies == 0 or self._exceeded(self._till.spent + careful) in ("tokens", "usd")
+        return not replies or self._exceeded(self._till.spent + careful) in ("tokens", "usd")
 
     def settle(self, worst: Spend, used: Spend, *, journalled: Spend | None = None) -> None:
         """Gives back what a reservation did not use. journalled: the part of it that the journal will hold. It does not

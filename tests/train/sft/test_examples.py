@@ -84,8 +84,8 @@ def test_foreign_rows_are_read_and_alpaca_input_stays_apart(tmp_path):
         '{"instruction": "Sort.", "input": "3, 1", "output": "1, 3", "id": "x"}\n'
         '{"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]}\n'
     )
-    (first, sort), (_, greet) = read_conversations(str(path))
-    assert "mixed.jsonl:1" in first and "'x'" in first
+    (first, sort), (second, greet) = read_conversations(str(path))
+    assert "mixed.jsonl:1" in first and "'x'" in first and second == f"{path}:2"
     assert sort[0] == {"role": "user", "content": "Sort.", "input": "3, 1"}
     assert [m["content"] for m in greet] == ["Hi", "Hello"]
     with pytest.raises(DataError, match="no instruction"):
@@ -209,3 +209,49 @@ def test_what_a_user_should_know_of_the_rows_is_said_before_training(tiny_tokeni
     assert said[1] == "1 of 3 rows have a system message of their own; it takes the place of train.system_prompt"
     assert said[2] == "the base's chat template writes today's date into each prompt"
     assert len(notes(dated, template="alpaca")) == 2 == len(notes(tiny_tokenizer, template="wizardcoder"))
+
+
+def test_a_conversation_ends_with_its_last_answer_that_carries_loss():
+    turns = [
+        {"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "weight": 0},
+        {"role": "user", "content": "c"}, {"role": "assistant", "content": "d", "weight": 1},
+        {"role": "user", "content": "e"}, {"role": "assistant", "content": "f", "weight": 0},
+    ]  # fmt: skip
+    found = messages_of({"messages": turns})
+    assert [m["content"] for m in found] == ["a", "b", "c", "d"]
+    assert [m.get("trained") for m in found] == [None, False, None, None]
+
+
+def test_a_blank_thought_is_none(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"instruction": "Sum 2 and 3.", "output": "5", "reasoning": " "}\n')
+    with pytest.raises(DataError, match="no row has a thought"):
+        list(read_conversations(str(path), reasoning=True))
+    assert len(list(read_conversations(str(path)))) == 1
+
+
+def test_the_token_with_id_0_is_a_label_like_any_other(tiny_tokenizer):
+    row = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "<s>"}]
+    (example,), counts = encode_rows([("row 0", row)], "chat", tiny_tokenizer, max_length=99, excess="raise")
+    assert example.labels[-2] == tiny_tokenizer.bos_token_id == 0 and counts.label_tokens == 2
+    short = len(example.ids) - 1
+    (cut,), _ = encode_rows([("row 0", row)], "chat", tiny_tokenizer, max_length=short, excess="truncate")
+    assert cut.labels[-1] == 0
+
+
+def test_control_tokens_in_rows_are_counted_beyond_the_first_and_a_tokenizer_without_any_has_none(tmp_path):
+    from types import SimpleNamespace
+
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"instruction": "Sum.", "output": "<s> a"}\n')
+    rows = list(read_conversations(str(path), layout := Layout()))
+    recipe = make_recipe({"domain": "general", "train": {"model_name_or_path": "m", "template": "alpaca"}})
+    job = make_job(recipe, str(path), "m", tmp_path / "out", None)
+
+    def notes(**tokens):
+        decoder = {i: SimpleNamespace(content=c, special=s) for i, (c, s) in enumerate(tokens.values())}
+        return list(notes_on_rows(job, layout, rows, SimpleNamespace(added_tokens_decoder=decoder)))
+
+    (_, said) = notes(bos=("<s>", True))
+    assert said == f"{path}:1: the text holds '<s>', which this base reads as a control token"
+    assert len(notes(word=("<s>", False))) == len(notes()) == 1

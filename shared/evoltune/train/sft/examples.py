@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evoltune.errors import DataError, located
-from evoltune.models.template import Encoded, Message, encode, has_clock, stop_of
+from evoltune.models.template import IGNORED, Encoded, Message, encode, has_clock, stop_of
 from evoltune.rows.columns import Conversation as Columns
 from evoltune.rows.columns import Layout, recognise
 from evoltune.rows.readers import in_full, left_out, read_located
@@ -128,7 +128,7 @@ def encode_rows(
     _check_counts(counts, max_length, excess)
     counts.kept = len(examples)
     counts.tokens = sum(len(e.ids) for e in examples)
-    counts.label_tokens = sum(label >= 0 for e in examples for label in e.labels)
+    counts.label_tokens = sum(label != IGNORED for e in examples for label in e.labels)
     return examples, counts
 
 
@@ -143,7 +143,7 @@ def _fitted(example: Encoded, where: str, max_length: int, excess: Excess, count
         counts.dropped_too_long += excess == "drop"
         return None
     cut = Encoded(ids=example.ids[:max_length], labels=example.labels[:max_length])
-    if all(label < 0 for label in cut.labels):
+    if all(label == IGNORED for label in cut.labels):
         raise DataError(
             f"{where}: the prompt alone fills train.max_length {max_length} ({length} tokens in all), so truncation leaves "
             "nothing to train: set train.excess_length: drop, or raise train.max_length"
