@@ -94,7 +94,7 @@ _Step = Callable[[Node], Node]
 def _step(first: Node, second: Node) -> _Step | None:
     """What leads from the first term to the second: each number and index grows by a constant."""
     numbers_a, numbers_b = _numbers(first), _numbers(second)
-    if _skeleton(first) != _skeleton(second) or len(numbers_a) != len(numbers_b):
+    if _skeleton(first) != _skeleton(second):
         a, b = _value(first), _value(second)
         if a is None or b is None:
             return None
@@ -106,7 +106,7 @@ def _step(first: Node, second: Node) -> _Step | None:
 def _step_to(first: Node, last: Node) -> _Step | None:
     """One step of one, where `first` and `last` differ."""
     numbers_a, numbers_b = _numbers(first), _numbers(last)
-    if _skeleton(first) != _skeleton(last) or len(numbers_a) != len(numbers_b):
+    if _skeleton(first) != _skeleton(last):
         return None
     steps = [Fraction((b > a) - (b < a)) for a, b in zip(numbers_a, numbers_b, strict=True)]
     return (lambda term: _moved(term, steps)) if any(steps) else None

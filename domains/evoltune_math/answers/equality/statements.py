@@ -14,7 +14,7 @@ from evoltune_math.answers.equality.expressions import Expressions, both_round_o
 from evoltune_math.answers.equality.parameters import same_family
 from evoltune_math.answers.equality.values import same_words
 from evoltune_math.answers.kinds import KINDS, Answer, Either, Family, Named, Region, Relation, Value, letters, renamed
-from evoltune_math.answers.nodes import Node, difference, div, mul, num, substitute, sym, symbols
+from evoltune_math.answers.nodes import Node, add, difference, div, mul, num, substitute, sym, symbols
 from evoltune_math.answers.vocabulary import FLIPPED
 
 _FLIPPED = FLIPPED | {sign: sign for sign in ("sim", "cong", "parallel", "perp")}
@@ -23,7 +23,6 @@ _WHOLE = frozenset({"k", "m", "n", "t", "j", "q"})
 """Letters that a family of whole numbers has as its parameter."""
 _INDICES = frozenset("kmnij")
 """Letters of the index of a sequence; which one is written does not matter."""
-_POINTS = (0, 1, 2, 3, 7)
 _CONSTANTS = "abcdpq"
 """Letters of arguments that name one point where the value does not have them."""
 
@@ -135,17 +134,17 @@ def _value_relation(comparison: Comparison, a: Value, b: Relation) -> bool:
         first, last = b.members
         equal = comparison.expressions.equal
         return bool(names) and names == symbols(first) == symbols(last) and equal(a.node, last) and equal(first, last)
-    if b.signs != ("mod",) or len(b.members) != 2 or len(names) != 1 or not names <= _WHOLE:
+    if b.signs != ("mod",) or len(names) != 1 or not names <= _WHOLE:
         return False
     residue, modulus = map(known_rational, b.members)
     (name,) = names
-    found = [known_rational(substitute(a.node, {name: num(k)})) for k in _POINTS]
-    values = [v for v in found if v is not None]
-    if residue is None or not modulus or len(values) < len(found) or any(v.denominator != 1 for v in values):
+    start = known_rational(substitute(a.node, {name: num(0)}))
+    if residue is None or start is None or not modulus or (start - residue) % modulus:
         return False
-    step = values[1] - values[0]
-    is_linear = all(v == values[0] + k * step for k, v in zip(_POINTS, values, strict=True))
-    return is_linear and abs(step) == abs(modulus) and (values[0] - residue) % modulus == 0
+    if start.denominator != 1 or modulus.denominator != 1:
+        return False
+    lines = (add(num(start), mul(num(step), sym(name))) for step in (modulus, -modulus))
+    return any(comparison.expressions.equal(a.node, line) for line in lines)
 
 
 RULES: Rules = {
@@ -162,7 +161,7 @@ def same_relation(expressions: Expressions, a: Relation, b: Relation) -> bool:
     """Whether two relations say the same."""
     if _same_members(expressions, a, b):
         return True
-    if a.signs == b.signs == ("mod",) and len(a.members) == len(b.members) == 2:
+    if a.signs == b.signs == ("mod",):
         return _same_residue(a, b)
     if all(s in _FLIPPED for s in b.signs):
         flipped = Relation(tuple(_FLIPPED[s] for s in reversed(b.signs)), tuple(reversed(b.members)))
