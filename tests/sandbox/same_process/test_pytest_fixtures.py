@@ -219,9 +219,7 @@ def test_records_of_logging_are_kept(log):
     own.warning("one %s", 1)
     own.info("not this")
     assert log.messages == ["one 1"] and log.record_tuples == [("evoltune.test", logging.WARNING, "one 1")]
-    assert (
-        "WARNING" in log.text and "evoltune.test:test_pytest_fixtures.py:" in log.text and log.text.endswith("one 1\n")
-    )
+    assert "WARNING" in log.text and "test_pytest_fixtures.py:" in log.text and log.text.endswith("one 1\n")
     assert [r.getMessage() for r in log.get_records("call")] == ["one 1"] and log.get_records("setup") == []
     log.clear()
     assert log.messages == [] == log.records and log.text.strip() == ""
