@@ -465,3 +465,10 @@ def test_a_reply_that_waits_for_its_commit_is_written_with_whatever_is_written_n
         store.commit_held()
         assert kept() == ["a", "b"]
     Store.open(tmp_path).close()  # and the sums are right
+
+
+def test_what_an_earlier_version_planned_for_a_step_is_found(tmp_path):
+    step = Step(name="evolve", version="1")
+    with Store.open(tmp_path) as store:
+        store.plan(step, 7)
+        assert store.noted(f"planned:{step.key}:2147483648") == store.planned(step) == 7  # its key in every store
