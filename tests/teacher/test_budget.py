@@ -74,7 +74,7 @@ def test_no_cap_is_exceeded_by_the_servers_own_count(tmp_path, seeds):
     async def main():
         await asyncio.gather(*(_run(seed, tmp_path / str(seed)) for seed in seeds))
 
-    asyncio.run(main())
+    asyncio.run(asyncio.wait_for(main(), 5 * len(seeds)))  # a reservation that is never settled would wait for ever
 
 
 async def _run(seed, folder):
@@ -228,7 +228,7 @@ def ask(meter, server, count=1, name="", first=1):
     async def main():
         return await asyncio.gather(*(one(small(first + i)) for i in range(count)), return_exceptions=True)
 
-    return asyncio.run(main())
+    return asyncio.run(asyncio.wait_for(main(), 60))
 
 
 def test_the_first_call_to_a_server_reserves_more_than_it_asks_for_and_at_most_all_that_is_left(tmp_path):
