@@ -31,7 +31,7 @@ from evoltune.sandbox.same_process.preparing import prepared
 PROCESSES = 64
 RESULTS_LIMIT = 16 << 20
 """Bytes of an oracle's results in one message: together with the arguments they go to the test runner in one again."""
-JOBS_PER_RUNNER = 128
+JOBS_PER_RUNNER = 256
 """A shared test runner is replaced after this many jobs."""
 STARVED = 0.25
 """Share of its time that a job waited for a core, above which its timeout by the clock is not believed at once."""

@@ -10,7 +10,6 @@ that is judged by its output meets a fresh process.
 import os
 import re
 from _blake2 import blake2b
-from binascii import a2b_base64
 from typing import Any
 
 from evoltune.record import STATUSES
@@ -61,6 +60,8 @@ def _load(connection: SolutionConnection, program: str, exact: bool) -> source_t
 def same_process(connection: SolutionConnection, job: dict[str, Any]) -> Outcome:
     """The outcome of tests that run in the program's own process. It counts only if the reply carries the secret key of the
     request, hashed once for each assertion that the reply reports: a program that forges a reply does not know it."""
+    from binascii import a2b_base64  # late: every fork would hold its mappings
+
     key = os.urandom(16)
     request = {
         "key": key, "program": job["program"], "entry": job["entry"], "each": job["each"], "tests": a2b_base64(job["prepared"]),

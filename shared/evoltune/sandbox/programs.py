@@ -11,7 +11,6 @@ file name, `<candidate>`.
 """
 
 import builtins
-import fcntl
 import io
 import os
 import re
@@ -39,6 +38,8 @@ KEPT_ERRORS = 64 << 10
 SECRET_FD, REPORT_FD = 3, 4
 """Where a harness of ours reads its secret, and writes what it reports (`own_tests`)."""
 _FILE = f"<{NAME}>"
+_HIGH = 48
+"""From here on no descriptor of ours lies, and below 64 all are closed for a program."""
 
 
 _OF_SHARED_MEMORY = (
@@ -187,7 +188,7 @@ def _in_child(run: Callable[[], NoReturn], stdin: str, *, building: bool = False
 
 def place(places: Mapping[int, int], inheritable: bool = True) -> None:
     """Moves descriptors to their numbers, over none that is still to be moved."""
-    high = {fcntl.fcntl(fd, fcntl.F_DUPFD, 16): number for fd, number in places.items()}
+    high = {os.dup2(fd, _HIGH + number): number for fd, number in places.items()}
     for fd, number in high.items():
         os.dup2(fd, number, inheritable)
 

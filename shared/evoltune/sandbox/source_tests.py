@@ -99,7 +99,7 @@ def _run_source(
     return Outcome("pass", "", {})
 
 
-@lru_cache(maxsize=8)  # a shared test runner meets the tests of a task once for each of its samples
+@lru_cache(maxsize=64)  # a shared test runner meets the tests of a task once for each of its samples
 def _compiled(source: str) -> tuple[types.CodeType, tuple[str, ...]]:
     """Code, and the functions to call after it: those that the source does not call itself. A syntax tree only where a
     function could be called: building one takes longer than most programs run."""

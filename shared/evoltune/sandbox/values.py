@@ -8,8 +8,6 @@ object is a tag with one key:
 """
 
 import math
-from array import array
-from binascii import a2b_base64, b2a_base64
 from collections import deque, namedtuple
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
@@ -80,6 +78,9 @@ def _items(values: Any, other: Other, depth: int) -> Any:
 
 def _pack(values: Any, integers: Any) -> Any:
     """Many numbers as bytes: which are integers, these, the floats. None where an integer needs more than 64 bits."""
+    from array import array  # late, both: every fork would hold their mappings
+    from binascii import b2a_base64
+
     if integers and (min(integers) < -_LONG or max(integers) >= _LONG):
         return None
     mixed = 0 < len(integers) < len(values)
@@ -92,6 +93,9 @@ def _pack(values: Any, integers: Any) -> Any:
 
 
 def _unpack(texts: list[str]) -> list[int | float]:
+    from array import array
+    from binascii import a2b_base64
+
     kinds, longs, doubles = map(a2b_base64, texts)
     integers, floats = array("q", longs).tolist(), array("d", doubles).tolist()
     if not kinds:
