@@ -123,7 +123,7 @@ def test_a_module_is_used_where_functions_and_classes_come_from_it(module, monke
 def test_modules_that_programs_configure_are_left_alone():
     libraries = Libraries()
     libraries.take([sys, typing, logging, warnings])
-    assert libraries.parts == [] and libraries.patterns is None and libraries.drop_patterns() is False
+    assert libraries.parts == [] and libraries.patterns == [] and libraries.drop_patterns() is False
 
 
 def test_patterns_that_are_not_what_their_key_says_are_dropped(monkeypatch):

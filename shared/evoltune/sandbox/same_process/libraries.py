@@ -70,8 +70,8 @@ class Libraries:
 
     def __init__(self) -> None:
         self.parts: list[Parts] = []
-        self.patterns: dict[Any, Any] | None = None
-        """The table of compiled patterns, where tests use it."""
+        self.patterns: list[dict[Any, Any]] = []
+        """The tables of compiled patterns, where tests use them."""
         self.formats: dict[str, Any] = {}
         """The table of compiled formats of times, likewise."""
 
@@ -88,7 +88,7 @@ class Libraries:
         taken = [(name, module) for name in found if type(module := sys.modules.get(name)) is types.ModuleType]
         self.parts = [_known.get(name) or _parts(module) for name, module in taken]
         self.formats = getattr(sys.modules.get("_strptime"), "_regex_cache", {}) if "_strptime" in found else {}
-        self.patterns = re._cache if "re" in found else None  # type: ignore[attr-defined]
+        self.patterns = _tables_of_patterns() if "re" in found else []
 
     def changed(self) -> list[Entry]:
         """What means something else now, or is new where it hides something."""
@@ -109,13 +109,19 @@ class Libraries:
     def drop_patterns(self) -> bool:
         """Drops compiled patterns that are not what their key says, and formats of times. Returns whether the table itself is another."""
         self.formats.clear()
-        table = self.patterns
-        if table is None:
+        if not self.patterns:
             return False
-        for key, pattern in list(table.items()):
-            if not _is_pattern_of(key, pattern):
-                del table[key]
-        return re._cache is not table  # type: ignore[attr-defined]
+        for table in self.patterns:
+            for key, pattern in list(table.items()):
+                if not _is_pattern_of(key, pattern):
+                    del table[key]
+        return any(own is not now for own, now in zip(self.patterns, _tables_of_patterns(), strict=True))
+
+
+def _tables_of_patterns() -> list[dict[Any, Any]]:
+    """What `re` remembers: one table, from Python 3.12 on two."""
+    names: Any = vars(re)
+    return [names[name] for name in ("_cache", "_cache2") if name in names]
 
 
 def _is_pattern_of(key: Any, pattern: Any) -> bool:

@@ -5,6 +5,7 @@ Invariant: an audit hook cannot be removed, and nothing that a program may call 
 objects; what it sees is kept, whether or not the program swallows the exception.
 """
 
+import _imp
 import gc
 import os
 import re
@@ -39,6 +40,7 @@ _COMPILES = frozenset({"compile", "eval", "exec"})
 _ANY_ATTRIBUTE = frozenset({"getattr", "setattr", "attrgetter"})
 _DEBUGGERS = ("/bdb.py", "/pdb.py")  # they show the variables of every frame
 _IMPORTER = "<frozen importlib"
+_frozen = _imp.get_frozen_object
 _LIBRARIES = tuple({f"{path}/" for path in (os.path.dirname(os.__file__), *site.getsitepackages())})
 _OWN = os.path.dirname(sys._getframe().f_code.co_filename) + "/"
 _NO_IMPORT = frozenset(
@@ -267,10 +269,13 @@ def _name_of(file: Any) -> str:
 
 def _imports_file(event: str, frame: Any) -> bool:
     """Whether bytecode is loaded by an import that names it by its source's file, or is a library's."""
-    code = frame.f_code
-    if event != "marshal.loads" or code.co_name != "_compile_bytecode" or not code.co_filename.startswith(_IMPORTER):
+    code, here = frame.f_code, frame.f_locals
+    if event != "marshal.loads" or not code.co_filename.startswith(_IMPORTER):
         return False
-    here = frame.f_locals
+    if code.co_name == "_call_with_frames_removed":  # a module that the interpreter has within, by its name alone
+        return here.get("f") is _frozen and len(here.get("args", ())) == 1 and not here.get("kwds")
+    if code.co_name != "_compile_bytecode":
+        return False
     source, path = _plain(here.get("source_path")), _plain(here.get("bytecode_path"))
     return bool(source) if not is_library(source or path) else _is_in(path, here.get("data"), 16)
 
