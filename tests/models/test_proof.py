@@ -131,7 +131,9 @@ def batch_of(tokenizer):
 
 
 def test_padding_with_the_stop_token_leaves_stop_labels_in_place(tokenizer):
-    check_batch(*batch_of(tokenizer))
+    batch, documents, stop = batch_of(tokenizer)
+    check_batch(batch, documents, stop)
+    assert (batch["labels"] == stop.id).sum() == 4 < (batch["input_ids"] == stop.id).sum()
 
 
 def test_a_mask_by_pad_id_that_eats_stop_tokens_is_caught(tokenizer):
@@ -314,7 +316,7 @@ def test_a_tokenizer_that_composes_text_may_write_decomposed_answers(tokenizer):
         {"role": "assistant", "content": unicodedata.normalize("NFD", "cà phê")},
     ]
     tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
-    prove("chat", tokenizer, [row], stop=stop_of("chat", tokenizer))
+    assert prove("chat", tokenizer, [row], stop=stop_of("chat", tokenizer))["conversations_checked"] == 1
 
 
 def test_an_error_about_a_row_begins_with_its_place(tokenizer):
@@ -329,7 +331,7 @@ def test_a_tokenizer_with_a_map_of_its_own_may_write_answers_by_it(tokenizer):
     row = [{"role": "user", "content": "Shout."}, {"role": "assistant", "content": "Hey, You"}]
     for mapped in (normalizers.Lowercase(), normalizers.Replace("Y", "y")):
         tokenizer.backend_tokenizer.normalizer = mapped
-        prove("chat", tokenizer, [row], stop=stop_of("chat", tokenizer))
+        assert prove("chat", tokenizer, [row], stop=stop_of("chat", tokenizer))["conversations_checked"] == 1
 
 
 def test_rows_with_a_system_text_several_answers_and_context_pass_the_proof(tokenizer):

@@ -40,6 +40,15 @@ def spent(meter, cap="tokens"):
     return float(str(meter.error(cap, Spend())).split(": ")[1].split(" of ")[0])
 
 
+async def reserved_by(meter, calls):
+    """What the meter has reserved for calls in flight, which end then."""
+    found = meter.reserved
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    return found
+
+
 def booked(budget, *asked):
     """What is reserved for the first calls to a server while they are in flight."""
 
@@ -47,11 +56,7 @@ def booked(budget, *asked):
         meter, answer = BudgetMeter(budget, PRICE), asyncio.Event()
         calls = [asyncio.create_task(meter.pay(one, answer.wait)) for one in asked]
         await asyncio.sleep(0.01)
-        found = meter.reserved
-        for call in calls:
-            call.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
-        return found
+        return await reserved_by(meter, calls)
 
     return asyncio.run(main())
 
@@ -133,11 +138,7 @@ def test_a_call_that_waited_reserves_what_the_reply_before_it_has_shown():
         await asyncio.sleep(0.01)
         first.set()
         await asyncio.sleep(0.01)
-        found = meter.reserved
-        for call in calls:
-            call.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
-        return found
+        return await reserved_by(meter, calls)
 
     assert asyncio.run(main()).tokens == PROMPT + 2 * 3_000
 

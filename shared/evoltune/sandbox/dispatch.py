@@ -285,7 +285,7 @@ class Dispatcher:
         ):  # reports of jobs that gave a verdict, for which nobody waited: the zygote cleans up late
             while self.requests.recv(256, socket.MSG_DONTWAIT):
                 pass
-        wire.send_with_descriptor(self.requests, LIMITS.pack(*resources), theirs.fileno())
+        wire.send_with_descriptors(self.requests, LIMITS.pack(*resources), theirs.fileno())
         theirs.close()
         return ours
 

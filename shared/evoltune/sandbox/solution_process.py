@@ -29,10 +29,11 @@ from evoltune.sandbox.same_process import private
 CHANNEL, REPLIES, CONTROL = 3, 4, 5
 """Descriptors: the channel; the pipe for the replies to many calls, in which the test runner sees what stands there when a call
 never returns; the channel over which solution processes for further jobs are asked for."""
-FDS, NEXT, FORKED, ENDED = struct.Struct("ii"), struct.Struct("dii"), struct.Struct("i"), struct.Struct("idq")
-"""A job's ends of its channel and its pipe of replies; its CPU seconds, these as a limit in whole seconds, and its core (negative:
+NEXT, FORKED, ENDED = struct.Struct("dii"), struct.Struct("i"), struct.Struct("idq")
+"""A job's CPU seconds, these as a limit in whole seconds, and its core (negative:
 any); the number of its process; how that ended: wait status, CPU seconds, peak KiB."""
-_FDS_SIZE = _socket.CMSG_SPACE(FDS.size)
+_ENDS_SIZE = wire.descriptors_size(2)
+"""Of a job's channel and its pipe of replies."""
 LONG_TEXT, LONG_LIST = 2048, 512
 """Characters of a reply, and items of a list, from which on a result is known by its digest: thousands of calls then fit a
 message."""
@@ -85,7 +86,7 @@ def _serve_forks() -> None:
     os.write(CONTROL, b"r")
     fork = kernel.plain_fork
     while True:
-        body, descriptors, _, _ = line.recvmsg(NEXT.size, _FDS_SIZE)
+        body, descriptors, _, _ = line.recvmsg(NEXT.size, _ENDS_SIZE)
         if not descriptors:
             raise EOFError
         cpu_s, whole_s, core = NEXT.unpack(body)

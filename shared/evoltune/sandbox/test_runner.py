@@ -21,7 +21,7 @@ from evoltune.sandbox import forms, kernel, solution_process, wire
 from evoltune.sandbox.limits import EXIT_MEMORY, Outcome, ResourceLimits, allowed_seconds
 from evoltune.sandbox.proxies import NeedsSameProcess, SolutionConnection, SolutionExited
 from evoltune.sandbox.reading import NEEDS_SAME_PROCESS
-from evoltune.sandbox.solution_process import ENDED, FDS, FORKED, NEXT
+from evoltune.sandbox.solution_process import ENDED, FORKED, NEXT
 
 GRACE_S = 2.0
 """How long a solution process may take to end after its channel closed."""
@@ -198,7 +198,7 @@ def _fork_solution(
         wire.send_request(control, ["fork"])
         wire.read_exactly(control, 1)  # it reads requests in another way from now on
     line = _socket.socket(fileno=control)
-    line.sendmsg([NEXT.pack(*limits_of_job)], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, FDS.pack(*ends))])
+    wire.send_with_descriptors(line, NEXT.pack(*limits_of_job), *ends)
     line.detach()
     for fd in ends:
         os.close(fd)

@@ -6,6 +6,7 @@ walked once and its nodes are looked through as often as needed.
 
 import ast
 import warnings
+from collections import Counter
 
 
 def parse(source: str) -> ast.Module | None:
@@ -29,3 +30,23 @@ def walk(tree: ast.AST) -> list[ast.AST]:
             elif type(value) is list:
                 nodes += [part for part in value if isinstance(part, ast.AST)]
     return nodes
+
+
+def bindings(nodes: list[ast.AST]) -> Counter[str]:
+    """How often these nodes bind each name."""
+    return Counter(n for node in nodes for n in bound_by(node))
+
+
+def bound_by(node: ast.AST) -> list[str]:
+    """Names that a node binds, in whatever scope."""
+    if isinstance(node, ast.Name):
+        return [] if isinstance(node.ctx, ast.Load) else [node.id]
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.arg):
+        return [node.arg]
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
+    if isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
+        return [node.name] if node.name else []
+    return []

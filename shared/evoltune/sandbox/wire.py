@@ -14,18 +14,26 @@ import struct
 from typing import Any
 
 LIMIT = 64 << 20
-_HEAD, _DESCRIPTOR = struct.Struct(">I"), struct.Struct("i")
+_HEAD = struct.Struct(">I")
+_INT = struct.calcsize("i")
 DECODER = json.JSONDecoder()
 _SHORT = 1 << 16
 """Bytes that a request is expected to have at most: then one call reads it."""
-_chunks = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
-    None, json.JSONEncoder().default, json.encoder.encode_basestring_ascii, None, ": ", ", ", False, False, True
-)
+
+
+def encoder() -> Any:
+    """Gives for a message and 0 the parts of its JSON text in ASCII: what `json.dumps` makes anew each time, with all its functions."""
+    ascii_text = json.encoder.encode_basestring_ascii
+    return json.encoder.c_make_encoder(  # type: ignore[attr-defined]
+        None, json.JSONEncoder().default, ascii_text, None, ": ", ", ", False, False, True
+    )
+
+
+_chunks = encoder()
 
 
 def encode(message: Any) -> str:
-    """JSON text in ASCII: what `json.dumps` gives, without the functions that it makes anew each time. Raises TypeError, ValueError
-    or RecursionError on what is not JSON."""
+    """JSON text in ASCII, as `json.dumps` gives it. Raises TypeError, ValueError or RecursionError on what is not JSON."""
     return "".join(_chunks(message, 0))
 
 
@@ -116,15 +124,21 @@ def _receive_body(line: _socket.socket | int, limit: int) -> bytes:
     return read_exactly(line, n)
 
 
-def send_with_descriptor(line: _socket.socket, body: bytes, descriptor: int) -> None:
-    """Writes bytes, and hands a descriptor to who reads them. `socket.send_fds`, without a module that each fork would hold."""
-    line.sendmsg([body], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _DESCRIPTOR.pack(descriptor))])
+def descriptors_size(count: int) -> int:
+    """Room for as many descriptors beside the bytes of a message."""
+    return _socket.CMSG_SPACE(count * _INT)
+
+
+def send_with_descriptors(line: _socket.socket, body: bytes, *descriptors: int) -> None:
+    """Writes bytes, and hands descriptors to who reads them. `socket.send_fds`, without a module that each fork would hold."""
+    packed = struct.pack(f"{len(descriptors)}i", *descriptors)
+    line.sendmsg([body], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, packed)])
 
 
 def receive_with_descriptor(line: _socket.socket, size: int) -> list[Any]:
-    """What `send_with_descriptor` has sent: at most `size` bytes, which are empty at the end, and the descriptor."""
-    body, control, _, _ = line.recvmsg(size, _socket.CMSG_SPACE(_DESCRIPTOR.size))
-    return [body, *(_DESCRIPTOR.unpack(data)[0] for _, _, data in control)]
+    """What `send_with_descriptors` has sent: at most `size` bytes, which are empty at the end, and the one descriptor."""
+    body, control, _, _ = line.recvmsg(size, descriptors_size(1))
+    return [body, *(struct.unpack("i", data)[0] for _, _, data in control)]
 
 
 def parse(text: str, decoder: json.JSONDecoder = DECODER) -> Any:

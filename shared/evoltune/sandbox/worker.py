@@ -74,7 +74,7 @@ def main(config: dict[str, Any]) -> None:
         ours.close()
         notice = {"level": zygote.level, "died": died, "interrupts": interrupts}
         with suppress(BrokenPipeError, ConnectionResetError):  # the driver left already, which `_wait_for` notices
-            wire.send_with_descriptor(control, json.dumps(notice).encode(), theirs.fileno())
+            wire.send_with_descriptors(control, json.dumps(notice).encode(), theirs.fileno())
         theirs.close()
         died = _wait_for(verifier, control, zygote.pidfd)
         interrupts += died == INTERRUPTED

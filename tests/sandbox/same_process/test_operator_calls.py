@@ -2,15 +2,13 @@
 
 import ast
 import operator
-from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evoltune.sandbox.same_process.operator_calls import by_module
-from evoltune.sandbox.same_process.rewriting import bound_by
-from evoltune.sandbox.trees import walk
+from evoltune.sandbox.trees import bindings, walk
 
 LIAR = """
 class Liar:
@@ -46,8 +44,7 @@ def test_an_object_that_equals_everything_fails_and_the_value_passes(one, tests)
 def rewritten(source):
     tree = ast.parse(source)
     nodes = walk(tree)
-    times = Counter(name for node in nodes for name in bound_by(node))
-    return by_module(tree, nodes, lambda: ast.Name("operator", ast.Load()), times)
+    return by_module(tree, nodes, lambda: ast.Name("operator", ast.Load()), bindings(nodes))
 
 
 @given(st.sampled_from(["eq", "ne", "lt", "le", "gt", "ge"]), st.integers(0, 3), st.integers(0, 3))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evoltune.sandbox.same_process import collecting, preparing, rewriting
-from evoltune.sandbox.trees import walk
+from evoltune.sandbox.trees import bindings, walk
 
 SOURCES = (
     "import unittest, os.path\nfrom json import dumps\nasync def test_a():\n    assert f(1) == 2\n",
@@ -34,7 +34,7 @@ def test_what_is_prepared_comes_back_as_it_was():
     first, second = found["parts"]
     assert first.lines == {1: 4} and second.lines == {2: 2}  # numbers go on from part to part
     tree = ast.parse(SOURCES[1])
-    own = rewriting.marked(tree, walk(tree), frozenset(), 1)
+    own = rewriting.marked(tree, nodes := walk(tree), bindings(nodes), frozenset(), 1)
     assert (second.code, second.straight, second.lines, second.once) == (own.code, own.straight, own.lines, own.once)
     assert second.once == {"x"}
 

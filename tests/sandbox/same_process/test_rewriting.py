@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from evoltune.sandbox.same_process import rewriting
-from evoltune.sandbox.trees import walk
+from evoltune.sandbox.trees import bindings, walk
 
 
 def rewritten(source, keep=frozenset(), first=0, **more):
@@ -30,7 +30,7 @@ def rewritten(source, keep=frozenset(), first=0, **more):
         "answer": noted("answer", lambda owner, name, *a, **k: getattr(owner, name)(*a, **k)), "matched": noted("matched", lambda value, only_compares: value), "compared": noted("compared", lambda symbol, a, b: eval(f"a {symbol} b", {}, {"a": a, "b": b})), "lookup": noted("lookup", lambda name: 7), "AssertionError": AssertionError, **more,
     }  # fmt: skip
     tree = ast.parse(source)
-    tests = rewriting.marked(tree, walk(tree), keep, first)
+    tests = rewriting.marked(tree, nodes := walk(tree), bindings(nodes), keep, first)
     tests.code = rewriting.with_constants(tests.code, bound)
     return tests, bound, asked
 

@@ -3,10 +3,8 @@
 import re
 from typing import Any
 
-from evoltune.sandbox.same_process.monitor import is_own
+from evoltune.sandbox.same_process.monitor import TESTS, is_own
 
-TESTS = "<tests>"
-"""The file of the tests."""
 met: list[None] = []
 """One entry for each expectation that was met."""
 

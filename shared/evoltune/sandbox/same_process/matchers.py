@@ -14,12 +14,11 @@ from contextlib import suppress
 from typing import Any
 
 from evoltune.sandbox.same_process import hiding
-from evoltune.sandbox.same_process.monitor import is_own
+from evoltune.sandbox.same_process.monitor import TESTS, is_own
 
 _closure_of: Any = types.FunctionType.__dict__["__closure__"].__get__
 _MAX = 100_000
 """Objects that are remembered: with more, tests build data of such a class, and the rest is compared like any other object."""
-_TESTS = "<tests>"
 _MATCHERS = frozenset({"ANY", "approx"})
 _FUNCTIONS = (types.FunctionType, staticmethod, classmethod)
 _modules: list[types.ModuleType] = []
@@ -64,7 +63,7 @@ def _leads(value: Any, seen: set[int]) -> bool:
         return any(_leads(getattr(m, "__func__", m), seen) for m in members if type(m) in _FUNCTIONS or is_matcher(m))
     if type(value) is not types.FunctionType:
         return False
-    if value.__code__.co_filename != _TESTS:
+    if value.__code__.co_filename != TESTS:
         return is_own(value.__code__.co_filename)
     names = _named(value.__code__)
     parts = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values(), *_cells(value)]
@@ -104,7 +103,7 @@ def matching(kind: Any) -> Any:
     def __new__(cls: Any, /, *args: Any, **kwargs: Any) -> Any:
         own = new is object.__new__ and cls.__init__ is not object.__init__
         value = new(cls) if own else new(cls, *args, **kwargs)
-        return taken(value) if sys._getframe(1).f_code.co_filename == _TESTS else value
+        return taken(value) if sys._getframe(1).f_code.co_filename == TESTS else value
 
     kind.__new__ = __new__
     kinds.add(kind)

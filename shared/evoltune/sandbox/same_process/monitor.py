@@ -39,6 +39,8 @@ _ANNOTATIONS = ("get_type_hints", "get_annotations")
 _COMPILES = frozenset({"compile", "eval", "exec"})
 _ANY_ATTRIBUTE = frozenset({"getattr", "setattr", "attrgetter"})
 _DEBUGGERS = ("/bdb.py", "/pdb.py")  # they show the variables of every frame
+TESTS = "<tests>"
+"""The file of the tests."""
 _IMPORTER = "<frozen importlib"
 _frozen = _imp.get_frozen_object
 _LIBRARIES = tuple({f"{path}/" for path in (os.path.dirname(os.__file__), *site.getsitepackages())})
@@ -96,7 +98,7 @@ def is_library(filename: str) -> bool:
 
 def is_own(filename: str) -> bool:
     """Whether code of this file name is the tests' or this package's; a program that takes such a name is refused."""
-    return filename.startswith(_OWN) or filename == "<tests>"
+    return filename.startswith(_OWN) or filename == TESTS
 
 
 class _Watch:

@@ -16,7 +16,7 @@ from typing import Any
 
 from evoltune.sandbox.same_process import rewriting
 from evoltune.sandbox.same_process.names import CANDIDATES, TAKES_ENTRY
-from evoltune.sandbox.trees import walk
+from evoltune.sandbox.trees import bindings, bound_by, walk
 
 _BY_WORD = {"tmp": "pathlib", "match": "re", "Regex": "re", "testing": "numpy.testing", "strptime": "_strptime"}
 """Modules by which tests judge without importing them: of paths that a fixture gives, of patterns, of libraries that import a part of
@@ -45,7 +45,8 @@ def _known(sources: tuple[str, ...], keep: frozenset[str]) -> dict[str, Any]:
     parts, first = list[rewriting.Tests](), 0
     try:
         trees = [ast.parse(source, rewriting.FILE) for source in sources]
-        by_tree = [walk(tree) for tree in trees]
+        by_tree = [*map(walk, trees)]
+        times = [*map(bindings, by_tree)]
         nodes = [node for part in by_tree for node in part]
         known = {
             "sources": sources,
@@ -60,10 +61,10 @@ def _known(sources: tuple[str, ...], keep: frozenset[str]) -> dict[str, Any]:
             "judges": sorted({m for word, m in _BY_WORD.items() if any(word in source for source in sources)}),
             "codecs": sorted({name for node in nodes for name in _codecs(node)}),
             "needs_file": any(map(_NEEDS_FILE.search, sources)),
-            "functions": [*map(_functions, trees, by_tree)],
+            "functions": [*map(_functions, trees, by_tree, times)],
         }
-        for tree, part in zip(trees, by_tree, strict=True):
-            parts.append(rewriting.marked(tree, part, keep, first))
+        for tree, part, bound in zip(trees, by_tree, times, strict=True):
+            parts.append(rewriting.marked(tree, part, bound, keep, first))
             first = max([first, *parts[-1].lines])
         return {**known, "parts": [(part.code, part.straight, part.lines, part.once) for part in parts]}
     except (SyntaxError, ValueError, RecursionError, MemoryError, TypeError) as error:
@@ -84,7 +85,7 @@ def _mentioned(nodes: list[ast.AST]) -> set[str]:
     """Names by which tests may mean the program's: read and not bound by the tests, imported, or attributes of a module."""
     modules = {a.asname or a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
     imported = {a.name for n in nodes if isinstance(n, ast.ImportFrom) for a in n.names}
-    bound = {name for n in nodes if not isinstance(n, ast.ImportFrom) for name in rewriting.bound_by(n)}
+    bound = {name for n in nodes if not isinstance(n, ast.ImportFrom) for name in bound_by(n)}
     read = {n.id for n in nodes if isinstance(n, ast.Name)}
     attributes = {
         n.attr
@@ -107,7 +108,7 @@ def _expected_values(tree: ast.Module, nodes: list[ast.AST]) -> set[str]:
     return read - state
 
 
-def _functions(tree: ast.Module, nodes: list[ast.AST]) -> list[tuple[str, bool]] | None:
+def _functions(tree: ast.Module, nodes: list[ast.AST], times: Counter[str]) -> list[tuple[str, bool]] | None:
     """The functions that a runner would call, in order, and whether it gives them the function under test, where they are plain
     functions without fixtures, parameters and marks; None where collecting decides."""
     words = {str(getattr(n, "id", getattr(n, "attr", getattr(n, "name", "")))) for n in nodes}
@@ -115,7 +116,6 @@ def _functions(tree: ast.Module, nodes: list[ast.AST]) -> list[tuple[str, bool]]
     changes = any(isinstance(n, ast.Attribute) and not isinstance(n.ctx, ast.Load) for n in nodes)
     if changes or not _OF_RUNNERS.isdisjoint(part for word in words for part in word.split(".")):
         return None
-    times = Counter(name for node in nodes for name in rewriting.bound_by(node))
     found: list[tuple[str, bool]] = []
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and (node.bases or node.keywords or node.decorator_list):

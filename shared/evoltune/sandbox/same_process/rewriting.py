@@ -6,8 +6,9 @@ as `len` becomes the function itself. These functions are constants of the compi
 Invariant: for an honest program the rewritten tests raise what the tests themselves would raise.
 
     tree = ast.parse("assert f(1) == 2")
-    tests = marked(tree, walk(tree), frozenset(), 0).bound({"check": ..., "compare": ..., ...})
-    exec(tests.code, space)
+    nodes = walk(tree)
+    tests = marked(tree, nodes, bindings(nodes), frozenset(), 0)
+    exec(with_constants(tests.code, {"check": ..., "compare": ..., ...}), space)
 """
 
 import ast
@@ -18,10 +19,11 @@ from collections.abc import Mapping
 from itertools import repeat
 from typing import Any
 
+from evoltune.sandbox.same_process.monitor import TESTS
 from evoltune.sandbox.same_process.operator_calls import by_module
-from evoltune.sandbox.trees import walk
+from evoltune.sandbox.trees import bound_by, walk
 
-FILE = "<tests>"
+FILE = TESTS
 PURE = frozenset(
     "abs all any ascii bin bool bytes callable chr complex dict divmod enumerate filter float format frozenset getattr hasattr hash hex "
     "id int issubclass isinstance iter len list map max min next oct ord pow range repr reversed round set slice sorted str sum tuple "
@@ -70,36 +72,23 @@ class Tests:
         self.code, self.straight, self.lines, self.once = code, straight, lines, once
 
 
-def marked(tree: ast.Module, nodes: list[ast.AST], keep: frozenset[str], first_site: int) -> Tests:
-    """Compiles a tree, which it changes, with marks for the functions of a run. `nodes`: all of the tree. `keep`: names that mean
-    the program's own although they are called like a built-in. Raises SyntaxError and the compiler's other errors."""
-    bindings = Counter(n for node in nodes for n in bound_by(node))
+def marked(
+    tree: ast.Module, nodes: list[ast.AST], times: Counter[str], keep: frozenset[str], first_site: int
+) -> Tests:  # fmt: skip
+    """Compiles a tree, which it changes, with marks for the functions of a run. `nodes`: all of the tree, `times`: its `bindings`.
+    `keep`: names that mean the program's own although they are called like a built-in. Raises SyntaxError and the compiler's other
+    errors."""
     functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
     changeable = {n for node in nodes if isinstance(node, ast.Global) for n in node.names}
     modules = {n for node in nodes for n in _modules_of(node)}
-    tree = by_module(tree, nodes, lambda: _mark("operator"), bindings)
-    rewriter = _Rewriter(keep | {*bindings}, modules, functions, first_site)
-    once = frozenset(n for node in tree.body for n in _bound_at_top(node) if bindings[n] == 1 and n not in changeable)
+    tree = by_module(tree, nodes, lambda: _mark("operator"), times)
+    rewriter = _Rewriter(keep | {*times}, modules, functions, first_site)
+    once = frozenset(n for node in tree.body for n in _bound_at_top(node) if times[n] == 1 and n not in changeable)
     tree = ast.fix_missing_locations(rewriter.visit(tree))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         code = compile(tree, FILE, "exec")
     return Tests(code, rewriter.straight, rewriter.lines, once)
-
-
-def bound_by(node: ast.AST) -> list[str]:
-    """Names that a node binds, in whatever scope."""
-    if isinstance(node, ast.Name):
-        return [] if isinstance(node.ctx, ast.Load) else [node.id]
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return [node.name]
-    if isinstance(node, ast.arg):
-        return [node.arg]
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
-    if isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
-        return [node.name] if node.name else []
-    return []
 
 
 def _bound_at_top(node: ast.stmt) -> list[str]:
@@ -361,7 +350,7 @@ class _Rewriter(ast.NodeTransformer):
         return ast.copy_location(ast.Assign(targets=[node.target], value=value), node)
 
     def visit_Match(self, node: ast.Match) -> ast.AST:
-        named = [n for case in node.cases for n in ast.walk(case.pattern)]
+        named = [n for case in node.cases for n in walk(case.pattern)]
         uses = any(isinstance(n, ast.MatchClass) or getattr(n, "name", "") or getattr(n, "rest", "") for n in named)
         self._skippable(node)
         subject = _call("matched", node.subject, ast.Constant(value=not uses))

@@ -15,7 +15,6 @@ import builtins
 import codecs
 import gc
 import importlib
-import json
 import os
 import random
 import re
@@ -26,6 +25,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
+from evoltune.sandbox import wire
 from evoltune.sandbox.same_process import (
     bindings,
     captured,
@@ -56,9 +56,7 @@ _WITH_MEMORY = frozenset(
 EXIT_MEMORY = 86
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _write, _exit, _getpid = os.write, os._exit, os.getpid
-_chunks = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
-    None, json.JSONEncoder().default, json.encoder.encode_basestring_ascii, None, ": ", ", ", False, False, True
-)
+_chunks = wire.encoder()
 
 
 _next: list["Run"] = []
